@@ -1,0 +1,413 @@
+//! The store: typed reads of what is durable, decisions on what is staged, and the pipelined committer.
+//!
+//! A decision is a [`Tx`]. Staging it checks that nothing it read has changed since, gives it the next
+//! [`Position`] and lays its rows over the engine, so that the next decision builds on it at once; a single
+//! committer takes everything staged meanwhile as one group, has the engine write and sync it, and only
+//! then acknowledges, makes it visible and announces it (design §4).
+//!
+//! **Invariants**: positions are consecutive and become visible in order; nothing is acknowledged, visible
+//! or announced before its group is synced; when a write fails for want of space the whole pipeline behind
+//! it is thrown away and refused, when it fails otherwise the store stops for good.
+
+use std::{
+    collections::{HashMap, VecDeque},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+
+use bytes::Bytes;
+use foldhash::quality::SeedableRandomState;
+use parking_lot::Mutex;
+use tokio::sync::{Notify, oneshot};
+
+use crate::{
+    catalogue::{Meta, Stream, Table},
+    codec::{Text, Value},
+    error::StoreError,
+    feed::{Commit, Feed, Topic},
+    ids::{Position, Snowflake},
+    kv::{Batch, Engine, Family, KvError, Precondition, RowKey},
+    read::{Rows, Scan, decode_row, decode_value, row_key},
+    rows::{Counters, EventPlace},
+    tx::Tx,
+    world::World,
+};
+
+/// The format this program writes.
+pub const FORMAT: u32 = 1;
+
+/// A decision that read something older than this many commits ago is decided again.
+const CONFLICT_WINDOW: u64 = 1024;
+
+/// The committer writes at most this many staged decisions as one group.
+const GROUP_LIMIT: usize = 1024;
+
+/// Called once when the engine failed and the process must not go on.
+pub type OnFatal = Arc<dyn Fn(&KvError) + Send + Sync>;
+
+/// A staged decision on its way to the disk.
+pub(crate) struct StagedBatch {
+    pub(crate) position: Position,
+    pub(crate) writes: Vec<(RowKey, Option<Bytes>)>,
+    pub(crate) preconditions: Vec<Precondition>,
+    pub(crate) events: Vec<EventPlace>,
+    pub(crate) topics: Vec<Topic>,
+    pub(crate) done: oneshot::Sender<Result<Position, StoreError>>,
+}
+
+type KeyMap<V> = HashMap<RowKey, V, SeedableRandomState>;
+
+/// What is staged and not yet durable.
+pub(crate) struct Staging {
+    /// The newest position given out.
+    pub(crate) last: Position,
+    /// Grows whenever the pipeline was thrown away.
+    pub(crate) epoch: u64,
+    pub(crate) stopped: bool,
+    queue: VecDeque<StagedBatch>,
+    overlay: KeyMap<(Position, Option<Bytes>)>,
+    /// When rows were last written, within the conflict window.
+    written: KeyMap<Position>,
+    written_order: VecDeque<(Position, RowKey)>,
+}
+
+impl Staging {
+    fn new(last: Position, hasher: SeedableRandomState) -> Self {
+        Self {
+            last,
+            epoch: 0,
+            stopped: false,
+            queue: VecDeque::new(),
+            overlay: HashMap::with_hasher(hasher.clone()),
+            written: HashMap::with_hasher(hasher.clone()),
+            written_order: VecDeque::new(),
+        }
+    }
+
+    /// Whether `key` was written after `since`, as far as the window reaches.
+    pub(crate) fn written_after(&self, key: &RowKey, since: Position) -> bool {
+        self.last.0.saturating_sub(since.0) > CONFLICT_WINDOW
+            || self.written.get(key).is_some_and(|position| *position > since)
+    }
+
+    pub(crate) fn push(&mut self, batch: StagedBatch) {
+        self.last = batch.position;
+        for (key, value) in &batch.writes {
+            // Events and nodes are named by what they hold: nobody decides on their absence.
+            if key.family == Family::Rows {
+                self.written.insert(key.clone(), batch.position);
+                self.written_order.push_back((batch.position, key.clone()));
+            }
+            self.overlay.insert(key.clone(), (batch.position, value.clone()));
+        }
+        while let Some((position, _)) = self.written_order.front()
+            && position.0 + CONFLICT_WINDOW < batch.position.0
+        {
+            if let Some((position, key)) = self.written_order.pop_front()
+                && self.written.get(&key) == Some(&position)
+            {
+                self.written.remove(&key);
+            }
+        }
+        self.queue.push_back(batch);
+    }
+
+    /// Drops what is now readable from the engine.
+    fn settle(&mut self, group: &[StagedBatch]) {
+        for batch in group {
+            for (key, _) in &batch.writes {
+                if self.overlay.get(key).is_some_and(|(position, _)| *position == batch.position) {
+                    self.overlay.remove(key);
+                }
+            }
+        }
+    }
+
+    /// Throws away everything staged; the caller refuses it.
+    fn clear(&mut self, durable: Position) -> Vec<StagedBatch> {
+        self.epoch += 1;
+        self.last = durable;
+        self.overlay.clear();
+        self.written.clear();
+        self.written_order.clear();
+        self.queue.drain(..).collect()
+    }
+}
+
+/// Statistics of the committer, for `/metrics`.
+#[derive(Debug, Default)]
+pub struct Statistics {
+    /// Decisions made durable.
+    pub commits: AtomicU64,
+    /// Synced writes they took.
+    pub syncs: AtomicU64,
+    /// Decisions that had to be made again because something they read had changed.
+    pub conflicts: AtomicU64,
+}
+
+/// The numbers given out so far.
+#[derive(Debug, Default)]
+pub(crate) struct Numbers {
+    pub(crate) room: AtomicU64,
+    pub(crate) user: AtomicU64,
+    pub(crate) state_key: AtomicU64,
+    pub(crate) event: AtomicU64,
+    snowflake: AtomicU64,
+}
+
+impl Numbers {
+    fn restore(counters: Counters) -> Self {
+        Self {
+            room: counters.room.into(),
+            user: counters.user.into(),
+            state_key: counters.state_key.into(),
+            event: counters.event.into(),
+            snowflake: counters.snowflake.into(),
+        }
+    }
+
+    pub(crate) fn current(&self) -> Counters {
+        Counters {
+            room: self.room.load(Ordering::Relaxed),
+            user: self.user.load(Ordering::Relaxed),
+            state_key: self.state_key.load(Ordering::Relaxed),
+            event: self.event.load(Ordering::Relaxed),
+            snowflake: self.snowflake.load(Ordering::Relaxed),
+        }
+    }
+}
+
+pub(crate) struct Inner {
+    pub(crate) engine: Arc<dyn Engine>,
+    pub(crate) world: World,
+    pub(crate) staging: Mutex<Staging>,
+    pub(crate) numbers: Numbers,
+    feed: Arc<Feed>,
+    work: Notify,
+    statistics: Statistics,
+    on_fatal: OnFatal,
+}
+
+/// The log of record and everything that is kept with it. Cheap to clone.
+#[derive(Clone)]
+pub struct Store {
+    pub(crate) inner: Arc<Inner>,
+}
+
+impl Store {
+    /// Opens the store in `engine` and starts its committer on `world`.
+    ///
+    /// # Errors
+    /// [`StoreError::Format`] when another version wrote it; engine and codec errors.
+    pub async fn open(engine: Arc<dyn Engine>, world: World, on_fatal: OnFatal) -> Result<Self, StoreError> {
+        check_format(&*engine).await?;
+        let newest = engine.range(Scan::prefix::<Stream>(&()).reverse().limit(1).into_span()).await?;
+        let (last, counters) = match newest.first() {
+            Some((key, value)) => {
+                let (position, row) = decode_row::<Stream>(key, value)?;
+                (position, row.counters)
+            }
+            None => (Position::START, Counters::default()),
+        };
+        let hasher = SeedableRandomState::with_seed(world.random_u64(), foldhash::SharedSeed::global_fixed());
+        let feed = Arc::new(Feed::default());
+        feed.start_at(last);
+        let inner = Arc::new(Inner {
+            engine,
+            staging: Mutex::new(Staging::new(last, hasher)),
+            numbers: Numbers::restore(counters),
+            feed,
+            work: Notify::new(),
+            statistics: Statistics::default(),
+            on_fatal,
+            world: world.clone(),
+        });
+        world.spawn("store-committer", run_committer(Arc::clone(&inner)));
+        Ok(Self { inner })
+    }
+
+    /// Starts a decision on everything staged so far.
+    pub fn begin(&self) -> Tx {
+        Tx::new(self.clone())
+    }
+
+    /// What is announced when commits become durable.
+    pub fn feed(&self) -> &Arc<Feed> {
+        &self.inner.feed
+    }
+
+    /// The newest position that readers may see.
+    pub fn visible(&self) -> Position {
+        self.inner.feed.visible()
+    }
+
+    /// The world this store lives in.
+    pub fn world(&self) -> &World {
+        &self.inner.world
+    }
+
+    /// Counters of the committer.
+    pub fn statistics(&self) -> &Statistics {
+        &self.inner.statistics
+    }
+
+    /// The engine (maintenance and tools).
+    pub fn engine(&self) -> &Arc<dyn Engine> {
+        &self.inner.engine
+    }
+
+    /// Durable rows of table `T`.
+    ///
+    /// # Errors
+    /// Engine and codec errors.
+    pub async fn scan<T: Table>(&self, scan: Scan) -> Result<Vec<(T::Key, T::Value)>, StoreError> {
+        let rows = self.inner.engine.range(scan.into_span()).await?;
+        rows.iter().map(|(key, value)| decode_row::<T>(key, value)).collect()
+    }
+
+    /// The durable commits after `cursor`, oldest first, at most `limit`.
+    ///
+    /// # Errors
+    /// Engine and codec errors.
+    pub async fn commits_after(&self, cursor: Position, limit: usize) -> Result<Vec<Arc<Commit>>, StoreError> {
+        if let Some(mut commits) = self.inner.feed.recent_after(cursor) {
+            commits.truncate(limit);
+            return Ok(commits);
+        }
+        let until = self.visible().next();
+        let scan = Scan::prefix::<Stream>(&()).from::<Stream>(&cursor.next()).until::<Stream>(&until);
+        let rows = self.scan::<Stream>(scan.limit(limit)).await?;
+        Ok(rows
+            .into_iter()
+            .map(|(position, row)| Arc::new(Commit { position, events: row.events }))
+            .collect())
+    }
+
+    /// The next snowflake of this server: of this moment, after every earlier one and after `after`.
+    pub fn next_snowflake(&self, after: Snowflake) -> Snowflake {
+        let now = Snowflake::at(self.inner.world.now().0).0;
+        let next = |last: u64| now.max(last + 1).max(after.0 + 1);
+        let mut last = self.inner.numbers.snowflake.load(Ordering::Relaxed);
+        loop {
+            let cell = &self.inner.numbers.snowflake;
+            match cell.compare_exchange_weak(last, next(last), Ordering::Relaxed, Ordering::Relaxed) {
+                Ok(_) => return Snowflake(next(last)),
+                Err(newer) => last = newer,
+            }
+        }
+    }
+
+    pub(crate) fn note_conflict(&self) {
+        self.inner.statistics.conflicts.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(crate) fn wake_committer(&self) {
+        self.inner.work.notify_one();
+    }
+
+    /// The staged value of a row: `None` = nothing staged, `Some(None)` = staged as deleted.
+    pub(crate) fn staged(&self, key: &RowKey) -> Option<Option<Bytes>> {
+        self.inner.staging.lock().overlay.get(key).map(|(_, value)| value.clone())
+    }
+}
+
+impl Store {
+    /// Staged rows whose key satisfies `inside`.
+    pub(crate) fn staged_where(&self, inside: impl Fn(&RowKey) -> bool) -> Vec<(RowKey, Option<Bytes>)> {
+        let staging = self.inner.staging.lock();
+        let rows = staging.overlay.iter().filter(|(key, _)| inside(key));
+        rows.map(|(key, (_, value))| (key.clone(), value.clone())).collect()
+    }
+}
+
+impl Rows for Store {
+    async fn raw(&self, key: RowKey) -> Result<Option<Bytes>, StoreError> {
+        Ok(self.inner.engine.get(key.family, &key.bytes).await?)
+    }
+}
+
+async fn check_format(engine: &dyn Engine) -> Result<(), StoreError> {
+    let key = row_key::<Meta>(&Text::from("format"));
+    match engine.get(key.family, &key.bytes).await? {
+        Some(bytes) => {
+            let found = decode_value::<Meta>(&bytes)?;
+            if found == FORMAT.to_string() { Ok(()) } else { Err(StoreError::Format { found, supported: FORMAT }) }
+        }
+        None => {
+            let value = Bytes::from(FORMAT.to_string().encode());
+            let fresh = Precondition { key: key.clone(), expect: None };
+            let batch = Batch { preconditions: vec![fresh], writes: vec![(key, Some(value))] };
+            Ok(engine.commit(batch).await?)
+        }
+    }
+}
+
+/// Writes whatever is staged, group after group, until the store is dropped or fails.
+async fn run_committer(inner: Arc<Inner>) {
+    loop {
+        let group: Vec<StagedBatch> = {
+            let mut staging = inner.staging.lock();
+            let size = staging.queue.len().min(GROUP_LIMIT);
+            staging.queue.drain(..size).collect()
+        };
+        if group.is_empty() {
+            inner.work.notified().await;
+            continue;
+        }
+        match inner.engine.commit(merge(&group, inner.engine.is_exclusive())).await {
+            Ok(()) => settle(&inner, group),
+            // The engine vouches that nothing was written: refuse, and let later decisions try again.
+            Err(error @ KvError::DiskFull) => refuse(&inner, group, &StoreError::Kv(error)),
+            Err(error) => {
+                inner.staging.lock().stopped = true;
+                refuse(&inner, group, &StoreError::Stopped);
+                (inner.on_fatal)(&error);
+                return;
+            }
+        }
+    }
+}
+
+/// One engine batch out of a group. A precondition on a row that the group itself writes earlier was
+/// already checked when its decision was staged.
+fn merge(group: &[StagedBatch], exclusive: bool) -> Batch {
+    let mut batch = Batch::default();
+    let mut written = std::collections::BTreeSet::new();
+    for staged in group {
+        if !exclusive {
+            let outer = staged.preconditions.iter().filter(|condition| !written.contains(&condition.key));
+            batch.preconditions.extend(outer.cloned());
+            written.extend(staged.writes.iter().map(|(key, _)| key.clone()));
+        }
+        batch.writes.extend(staged.writes.iter().cloned());
+    }
+    batch
+}
+
+fn settle(inner: &Inner, group: Vec<StagedBatch>) {
+    inner.statistics.syncs.fetch_add(1, Ordering::Relaxed);
+    inner.statistics.commits.fetch_add(group.len() as u64, Ordering::Relaxed);
+    inner.staging.lock().settle(&group);
+    for batch in group {
+        let commit = Arc::new(Commit { position: batch.position, events: batch.events });
+        inner.feed.publish(commit, &batch.topics);
+        // Whoever asked may have gone; the commit stands.
+        drop(batch.done.send(Ok(batch.position)));
+    }
+}
+
+fn refuse(inner: &Inner, group: Vec<StagedBatch>, error: &StoreError) {
+    let behind = inner.staging.lock().clear(inner.feed.visible());
+    for batch in group.into_iter().chain(behind) {
+        drop(batch.done.send(Err(error.clone())));
+    }
+}
+
+impl std::fmt::Debug for Store {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Store").field("visible", &self.visible()).finish_non_exhaustive()
+    }
+}
+

@@ -1,0 +1,85 @@
+//! Why a request about an account is refused, or failed.
+
+use nexus_event_store::{Snowflake, StoreError};
+
+use crate::names::UsernameProblem;
+
+/// An error of this crate. All but [`Store`](Self::Store) and [`Stopping`](Self::Stopping) are the
+/// caller's doing.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum AccountError {
+    /// The name is not a Matrix localpart.
+    #[error("the username {reason}")]
+    InvalidUsername {
+        /// What is wrong with it.
+        reason: UsernameProblem,
+    },
+    /// Somebody has the name.
+    #[error("the username is taken")]
+    UsernameTaken,
+    /// The name is kept for the server itself.
+    #[error("the username is reserved")]
+    Reserved,
+    /// The password is empty.
+    #[error("the password is empty")]
+    WeakPassword,
+    /// A field is too long.
+    #[error("{field} is longer than {bytes_max} bytes")]
+    FieldTooLong {
+        /// Which.
+        field: &'static str,
+        /// The most it may have.
+        bytes_max: usize,
+    },
+    /// A field is empty that must not be.
+    #[error("{field} is empty")]
+    FieldEmpty {
+        /// Which.
+        field: &'static str,
+    },
+    /// No such user, or another password: the same answer, after the same time.
+    #[error("wrong username or password")]
+    WrongPassword,
+    /// Nobody may register.
+    #[error("registration is closed")]
+    RegistrationClosed,
+    /// Registration needs an invite code (or the setup token, for the first account).
+    #[error("registration needs an invite code")]
+    InviteRequired,
+    /// The invite code (or setup token) is not good.
+    #[error("the invite code is not valid")]
+    InvalidInvite,
+    /// The token was never given out, or was revoked.
+    #[error("the token is unknown")]
+    UnknownToken,
+    /// The access token was good, but its time is over: refresh.
+    #[error("the access token has expired")]
+    ExpiredToken,
+    /// A refresh token came back after its successor was used: the whole session is revoked.
+    #[error("the refresh token was used before, its session is revoked")]
+    TokenReused,
+    /// The account is deactivated.
+    #[error("the account is deactivated")]
+    Deactivated,
+    /// Nobody here has this id.
+    #[error("the user is unknown")]
+    UnknownUser,
+    /// The user has no such device.
+    #[error("the device is unknown")]
+    UnknownDevice,
+    /// The device id is empty, too long or has control characters.
+    #[error("the device id is not valid")]
+    InvalidDevice,
+    /// There is no such application.
+    #[error("application {0} is unknown")]
+    UnknownApplication(Snowflake),
+    /// The application belongs to somebody else.
+    #[error("application {0} belongs to another user")]
+    NotYours(Snowflake),
+    /// The server is going down.
+    #[error("the server is stopping")]
+    Stopping,
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}

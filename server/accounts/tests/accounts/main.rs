@@ -1,0 +1,11 @@
+//! The accounts through their public interface, on the in-memory engine and a clock set by hand.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+mod applications;
+mod records;
+mod registration;
+mod revocation;
+mod sessions;
+mod tmp_bench;
+mod world;

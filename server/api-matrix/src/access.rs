@@ -1,0 +1,205 @@
+//! What a user may read of a room: the room's state as they may know it, and each event by the history
+//! visibility in force when it came.
+//!
+//! A member sees the present. Who left sees the room as it was when they left, and nothing after it. Who
+//! was never in it sees nothing, unless the room is `world_readable`.
+//!
+//! **Errors**: 403 `M_FORBIDDEN` for a room that one may not read, and alike for one that is not there, so
+//! that nobody can probe for rooms.
+//! **Source**: Matrix v1.19, client-server API, "Room history visibility"; unknown values mean `shared`.
+
+use std::collections::BTreeMap;
+
+use nexus_event_store::{NodeHash, Position, RoomNo, UserNo, rows::EventPlace};
+use nexus_views::{Event, Membership, MembershipRow, ViewError, Views};
+use ruma::{OwnedUserId, RoomId, UserId};
+use serde::Deserialize;
+
+use crate::error::ApiError;
+
+/// How many memberships are looked back at to find the last one that was a join.
+const MEMBERSHIPS_BACK_MAX: usize = 32;
+
+/// A room that a user may read.
+pub(crate) struct Access {
+    /// The room.
+    pub(crate) room: RoomNo,
+    /// The state that the user may know.
+    pub(crate) state: NodeHash,
+    /// What the user may see of its history.
+    pub(crate) sight: Sight,
+}
+
+impl Access {
+    /// Checks that `user` may read `room`.
+    pub(crate) async fn check(
+        views: &Views,
+        room: &RoomId,
+        user: UserNo,
+        user_id: &UserId,
+    ) -> Result<Self, ApiError> {
+        let refused = || ApiError::forbidden("you are not in this room");
+        let room = views.room_no(room).await?.ok_or_else(refused)?;
+        let membership = views.membership(room, user).await?;
+        let head = views.head(room).await?;
+        let sight = Sight::new(views, room, user_id, membership.as_ref()).await?;
+        let state = match sight.presence {
+            Presence::Joined => head.state,
+            Presence::Left { state, .. } => state,
+            Presence::Never if visibility(views, room, head.state).await? == Visibility::WorldReadable => {
+                head.state
+            }
+            Presence::Never => return Err(refused()),
+        };
+        Ok(Self { room, state, sight })
+    }
+}
+
+/// Whether a user is in a room.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Presence {
+    /// Now.
+    Joined,
+    /// Until the commit at `position`; `state` is the room's then.
+    Left { position: Position, state: NodeHash },
+    /// Not yet, though perhaps invited.
+    Never,
+}
+
+/// `m.room.history_visibility`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Visibility {
+    WorldReadable,
+    Shared,
+    Invited,
+    Joined,
+}
+
+/// Judges events of one room for one user; remembers the verdict of each state snapshot.
+pub(crate) struct Sight {
+    room: RoomNo,
+    user_id: OwnedUserId,
+    presence: Presence,
+    known: BTreeMap<NodeHash, (Visibility, Option<Membership>)>,
+}
+
+impl Sight {
+    /// The eyes of `user_id`, whose membership in `room` is `membership`.
+    pub(crate) async fn new(
+        views: &Views,
+        room: RoomNo,
+        user_id: &UserId,
+        membership: Option<&MembershipRow>,
+    ) -> Result<Self, ViewError> {
+        let presence = match membership {
+            None => Presence::Never,
+            Some(row) if row.membership == Membership::Join => Presence::Joined,
+            Some(row) => {
+                let event = views.event(EventPlace { room, event: row.event }).await?;
+                last_stay(views, &event, user_id).await?
+            }
+        };
+        Ok(Self { room, user_id: user_id.to_owned(), presence, known: BTreeMap::new() })
+    }
+
+    /// The commit that ended the user's last stay in the room.
+    pub(crate) fn left_at(&self) -> Option<Position> {
+        match self.presence {
+            Presence::Left { position, .. } => Some(position),
+            Presence::Joined | Presence::Never => None,
+        }
+    }
+
+    /// Whether the user may see `event`.
+    pub(crate) async fn sees(&mut self, views: &Views, event: &Event) -> Result<bool, ViewError> {
+        let kind = event.pdu.event_type();
+        if kind == "m.room.member" && event.pdu.state_key() == Some(self.user_id.as_str()) {
+            return Ok(true);
+        }
+        if self.sees_in(views, event, event.state_before).await? {
+            return Ok(true);
+        }
+        // A change of the visibility is seen by whom either the old or the new one lets see it.
+        Ok(kind == "m.room.history_visibility" && self.sees_in(views, event, event.state_after).await?)
+    }
+
+    async fn sees_in(&mut self, views: &Views, event: &Event, state: NodeHash) -> Result<bool, ViewError> {
+        let (visibility, membership) = match self.known.get(&state) {
+            Some(known) => *known,
+            None => {
+                let known = (
+                    visibility(views, self.room, state).await?,
+                    membership_in(views, self.room, state, &self.user_id).await?,
+                );
+                self.known.insert(state, known);
+                known
+            }
+        };
+        Ok(match visibility {
+            Visibility::WorldReadable => true,
+            _ if membership == Some(Membership::Join) => true,
+            Visibility::Shared => self.was_joined_after(event.position),
+            Visibility::Invited => membership == Some(Membership::Invite),
+            Visibility::Joined => false,
+        })
+    }
+
+    fn was_joined_after(&self, position: Position) -> bool {
+        match self.presence {
+            Presence::Joined => true,
+            Presence::Left { position: left, .. } => position < left,
+            Presence::Never => false,
+        }
+    }
+}
+
+/// The end of the last time that a user, whose membership is now `event`, was in the room.
+async fn last_stay(views: &Views, event: &Event, user_id: &UserId) -> Result<Presence, ViewError> {
+    let (mut position, mut before, mut after) = (event.position, event.state_before, event.state_after);
+    for _ in 0..MEMBERSHIPS_BACK_MAX {
+        let Some(earlier) = views.state_event(event.room, before, "m.room.member", user_id.as_str()).await?
+        else {
+            break;
+        };
+        if membership_of(&earlier) == Some(Membership::Join) {
+            return Ok(Presence::Left { position, state: after });
+        }
+        (position, before, after) = (earlier.position, earlier.state_before, earlier.state_after);
+    }
+    Ok(Presence::Never)
+}
+
+/// What a member event says.
+pub(crate) fn membership_of(event: &Event) -> Option<Membership> {
+    #[derive(Deserialize)]
+    struct Content {
+        membership: String,
+    }
+    event.pdu.content_as::<Content>().ok().and_then(|content| Membership::parse(&content.membership))
+}
+
+/// A user's membership in a state snapshot.
+pub(crate) async fn membership_in(
+    views: &Views,
+    room: RoomNo,
+    state: NodeHash,
+    user_id: &UserId,
+) -> Result<Option<Membership>, ViewError> {
+    let event = views.state_event(room, state, "m.room.member", user_id.as_str()).await?;
+    Ok(event.and_then(|event| membership_of(&event)))
+}
+
+async fn visibility(views: &Views, room: RoomNo, state: NodeHash) -> Result<Visibility, ViewError> {
+    #[derive(Deserialize)]
+    struct Content {
+        history_visibility: String,
+    }
+    let event = views.state_event(room, state, "m.room.history_visibility", "").await?;
+    let content = event.and_then(|event| event.pdu.content_as::<Content>().ok());
+    Ok(match content.as_ref().map(|content| content.history_visibility.as_str()) {
+        Some("world_readable") => Visibility::WorldReadable,
+        Some("invited") => Visibility::Invited,
+        Some("joined") => Visibility::Joined,
+        _ => Visibility::Shared,
+    })
+}

@@ -1,0 +1,72 @@
+//! `POST /_matrix/client/v3/join/{roomIdOrAlias}`, and `POST /rooms/{roomId}/join`, `/leave` and `/invite`
+//!
+//! **Source**: Matrix v1.19, client-server API, "Room membership". Aliases and third-party invites are not
+//! there yet.
+
+use axum::{Json, extract::State};
+use nexus_rooms::Rooms;
+use ruma::RoomId;
+use serde_json::{Value, json};
+
+use crate::{
+    auth::Auth,
+    body::{Fields, OptionalBody},
+    error::ApiError,
+    path::{self, Segments},
+};
+
+/// Joins a room by what the client has of it.
+pub(crate) async fn join_by_name(
+    rooms: State<Rooms>,
+    auth: Auth,
+    Segments(name): Segments<String>,
+    OptionalBody(body): OptionalBody,
+) -> Result<Json<Value>, ApiError> {
+    if name.starts_with('#') {
+        return Err(ApiError::not_found("there is no room of that alias"));
+    }
+    join_room(rooms, auth, &path::room_id(&name)?, body).await
+}
+
+/// Joins a room.
+pub(crate) async fn join(
+    rooms: State<Rooms>,
+    auth: Auth,
+    Segments(room): Segments<String>,
+    OptionalBody(body): OptionalBody,
+) -> Result<Json<Value>, ApiError> {
+    join_room(rooms, auth, &path::room_id(&room)?, body).await
+}
+
+async fn join_room(
+    State(rooms): State<Rooms>,
+    auth: Auth,
+    room: &RoomId,
+    mut body: Fields,
+) -> Result<Json<Value>, ApiError> {
+    rooms.join(&auth.actor(), room, body.string("reason")?).await?;
+    Ok(Json(json!({ "room_id": room })))
+}
+
+/// Leaves a room, or refuses an invite.
+pub(crate) async fn leave(
+    State(rooms): State<Rooms>,
+    auth: Auth,
+    Segments(room): Segments<String>,
+    OptionalBody(mut body): OptionalBody,
+) -> Result<Json<Value>, ApiError> {
+    rooms.leave(&auth.actor(), &path::room_id(&room)?, body.string("reason")?).await?;
+    Ok(Json(json!({})))
+}
+
+/// Invites a user.
+pub(crate) async fn invite(
+    State(rooms): State<Rooms>,
+    auth: Auth,
+    Segments(room): Segments<String>,
+    mut body: Fields,
+) -> Result<Json<Value>, ApiError> {
+    let user = path::user_id(&body.required_string("user_id")?)?;
+    rooms.invite(&auth.actor(), &path::room_id(&room)?, &user, body.string("reason")?).await?;
+    Ok(Json(json!({})))
+}

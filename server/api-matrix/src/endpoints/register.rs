@@ -1,0 +1,100 @@
+//! `POST /_matrix/client/v3/register` and `GET /register/available`
+//!
+//! What registering takes (nothing, an invite code, the setup token) becomes a flow of one stage:
+//! `m.login.dummy`, or `m.login.registration_token` with the code as its token.
+//!
+//! **Source**: Matrix v1.19, client-server API, "Account registration", "Token-authenticated registration".
+
+use std::sync::Arc;
+
+use axum::{Json, extract::State};
+use nexus_accounts::{AccountError, Accounts, NewAccount, Requirement};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::login::{session_fields, session_request};
+use crate::{
+    body::Fields,
+    error::ApiError,
+    query::Params,
+    uia::{Attempt, Failure, Operation, UiaSessions},
+};
+
+const DUMMY: &str = "m.login.dummy";
+const TOKEN: &str = "m.login.registration_token";
+
+/// The query of a registration.
+#[derive(Deserialize)]
+pub(crate) struct Kind {
+    kind: Option<String>,
+}
+
+/// Makes an account.
+pub(crate) async fn register(
+    State(accounts): State<Accounts>,
+    State(sessions): State<Arc<UiaSessions>>,
+    Params(Kind { kind }): Params<Kind>,
+    mut body: Fields,
+) -> Result<Json<Value>, ApiError> {
+    match kind.as_deref() {
+        None | Some("user") => {}
+        Some("guest") => return Err(ApiError::guests_forbidden()),
+        Some(_) => return Err(ApiError::invalid_param("kind must be user or guest")),
+    }
+    let auth = body.object("auth")?;
+    let username = body.string("username")?;
+    let password = body.string("password")?;
+    let inhibit_login = body.boolean("inhibit_login")?;
+    let session = session_request(&mut body)?;
+    if let Some(username) = &username {
+        accounts.check_username(username).await?;
+    }
+    let (attempt, invite) = pass_stage(&accounts, &sessions, auth).await?;
+    let password = password.ok_or_else(|| ApiError::missing_param("password"))?;
+    let session = (!inhibit_login).then_some(session);
+    let registered = accounts.register(NewAccount { username, password, invite, session }).await?;
+    sessions.finish(attempt);
+    Ok(Json(match &registered.session {
+        Some(session) => session_fields(session).into(),
+        None => json!({ "user_id": registered.account.user_id }),
+    }))
+}
+
+/// Runs the one stage there is; gives the invite code that it needed.
+async fn pass_stage(
+    accounts: &Accounts,
+    sessions: &UiaSessions,
+    auth: Option<Fields>,
+) -> Result<(Attempt, Option<String>), ApiError> {
+    let stages = match accounts.requirement().await? {
+        Requirement::Nothing => [DUMMY],
+        Requirement::Invite | Requirement::SetupToken => [TOKEN],
+        Requirement::Closed => return Err(AccountError::RegistrationClosed.into()),
+    };
+    let mut attempt = sessions.attempt(Operation::Register, auth, &stages)?;
+    if attempt.stage == DUMMY {
+        return Ok((attempt, None));
+    }
+    let token = attempt.fields.required_string("token")?;
+    if !accounts.is_valid_invite(&token).await? {
+        let failure = Failure { errcode: "M_UNAUTHORIZED", message: "the token is not valid" };
+        return Err(sessions.refuse(Operation::Register, attempt, &stages, failure));
+    }
+    Ok((attempt, Some(token)))
+}
+
+/// The query of an availability check.
+#[derive(Deserialize)]
+pub(crate) struct Username {
+    username: Option<String>,
+}
+
+/// Whether a username is free.
+pub(crate) async fn available(
+    State(accounts): State<Accounts>,
+    Params(Username { username }): Params<Username>,
+) -> Result<Json<Value>, ApiError> {
+    let username = username.ok_or_else(|| ApiError::missing_param("username"))?;
+    accounts.check_username(&username).await?;
+    Ok(Json(json!({ "available": true })))
+}

@@ -1,0 +1,229 @@
+//! Every error of this API as status and `errcode`: the one place where they are chosen.
+//!
+//! **Shapes**: `{"errcode", "error"}` and, where the specification says so, more fields (`soft_logout`, the
+//! user-interactive challenge).
+//! **Errors**: what is our fault is a 500 (507 for a full disk, 503 for a stopped store), logged here once
+//! without anything that a client sent.
+//! **Source**: Matrix v1.19, client-server API, "Standard error response".
+
+use std::borrow::Cow;
+
+use axum::{
+    Json,
+    http::StatusCode,
+    response::{IntoResponse, Response},
+};
+use nexus_accounts::AccountError;
+use nexus_event_store::{StoreError, kv::KvError};
+use nexus_rooms::{Rejection, RoomsError};
+use serde_json::{Map, Value};
+
+/// A refusal, ready to be sent.
+#[derive(Debug)]
+pub(crate) struct ApiError {
+    status: StatusCode,
+    errcode: &'static str,
+    message: Cow<'static, str>,
+    more: Map<String, Value>,
+}
+
+impl ApiError {
+    fn new(status: StatusCode, errcode: &'static str, message: impl Into<Cow<'static, str>>) -> Self {
+        Self { status, errcode, message: message.into(), more: Map::new() }
+    }
+
+    pub(crate) fn bad_json(message: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, "M_BAD_JSON", message)
+    }
+
+    pub(crate) fn not_json(message: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, "M_NOT_JSON", message)
+    }
+
+    pub(crate) fn invalid_param(message: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, "M_INVALID_PARAM", message)
+    }
+
+    pub(crate) fn missing_param(name: &str) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, "M_MISSING_PARAM", format!("{name} is missing"))
+    }
+
+    /// A choice that this server does not know, such as a login type.
+    pub(crate) fn unknown_choice(message: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, "M_UNKNOWN", message)
+    }
+
+    pub(crate) fn too_large(message: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(StatusCode::PAYLOAD_TOO_LARGE, "M_TOO_LARGE", message)
+    }
+
+    pub(crate) fn too_slow() -> Self {
+        Self::new(StatusCode::REQUEST_TIMEOUT, "M_UNKNOWN", "the body took too long to arrive")
+    }
+
+    pub(crate) fn missing_token() -> Self {
+        Self::new(StatusCode::UNAUTHORIZED, "M_MISSING_TOKEN", "an access token is needed")
+    }
+
+    pub(crate) fn unknown_token() -> Self {
+        Self::new(StatusCode::UNAUTHORIZED, "M_UNKNOWN_TOKEN", "the access token is not known")
+    }
+
+    pub(crate) fn forbidden(message: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(StatusCode::FORBIDDEN, "M_FORBIDDEN", message)
+    }
+
+    pub(crate) fn guests_forbidden() -> Self {
+        Self::new(StatusCode::FORBIDDEN, "M_GUEST_ACCESS_FORBIDDEN", "this server has no guest accounts")
+    }
+
+    pub(crate) fn not_found(message: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(StatusCode::NOT_FOUND, "M_NOT_FOUND", message)
+    }
+
+    pub(crate) fn unrecognized() -> Self {
+        Self::new(StatusCode::NOT_FOUND, "M_UNRECOGNIZED", "there is no such endpoint here")
+    }
+
+    pub(crate) fn method_not_allowed() -> Self {
+        Self::new(StatusCode::METHOD_NOT_ALLOWED, "M_UNRECOGNIZED", "this endpoint has no such method")
+    }
+
+    pub(crate) fn unsupported_room_version() -> Self {
+        Self::new(
+            StatusCode::BAD_REQUEST,
+            "M_UNSUPPORTED_ROOM_VERSION",
+            "this server does not speak that room version",
+        )
+    }
+
+    /// Account data that a client may not set in this way (405 by the specification).
+    pub(crate) fn managed_account_data() -> Self {
+        Self::new(StatusCode::METHOD_NOT_ALLOWED, "M_BAD_JSON", "this account data has its own endpoint")
+    }
+
+    /// The user-interactive challenge; an `errcode` only when a stage was tried and failed.
+    pub(crate) fn challenge(failure: Option<(&'static str, &'static str)>, fields: Map<String, Value>) -> Self {
+        let (errcode, message) = failure.unwrap_or(("", ""));
+        Self { more: fields, ..Self::new(StatusCode::UNAUTHORIZED, errcode, message) }
+    }
+
+    fn with(mut self, name: &str, value: impl Into<Value>) -> Self {
+        self.more.insert(name.to_owned(), value.into());
+        self
+    }
+}
+
+impl std::fmt::Display for ApiError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} {}: {}", self.status.as_u16(), self.errcode, self.message)
+    }
+}
+
+impl IntoResponse for ApiError {
+    fn into_response(self) -> Response {
+        let mut body = self.more;
+        if !self.errcode.is_empty() {
+            body.insert("errcode".to_owned(), self.errcode.into());
+            body.insert("error".to_owned(), self.message.into());
+        }
+        (self.status, Json(body)).into_response()
+    }
+}
+
+impl From<Rejection> for ApiError {
+    fn from(rejection: Rejection) -> Self {
+        let (status, errcode) = match &rejection {
+            Rejection::UnknownRoom
+            | Rejection::UnknownGuild
+            | Rejection::UnknownChannel
+            | Rejection::UnknownMessage
+            | Rejection::UnknownUser
+            | Rejection::UnknownInvite
+            | Rejection::UnknownEvent => (StatusCode::NOT_FOUND, "M_NOT_FOUND"),
+            Rejection::NotMember
+            | Rejection::Forbidden { .. }
+            | Rejection::MissingPermission(_)
+            | Rejection::NotTextChannel
+            | Rejection::Banned => (StatusCode::FORBIDDEN, "M_FORBIDDEN"),
+            Rejection::BadField { .. } | Rejection::EmptyMessage => (StatusCode::BAD_REQUEST, "M_BAD_JSON"),
+            Rejection::EventTooLarge { .. } => (StatusCode::PAYLOAD_TOO_LARGE, "M_TOO_LARGE"),
+            Rejection::FieldTooLong { .. } | Rejection::TooMany { .. } => {
+                (StatusCode::BAD_REQUEST, "M_INVALID_PARAM")
+            }
+            Rejection::DuplicateReaction => (StatusCode::BAD_REQUEST, "M_DUPLICATE_ANNOTATION"),
+            Rejection::UnsupportedRoomVersion => (StatusCode::BAD_REQUEST, "M_UNSUPPORTED_ROOM_VERSION"),
+            Rejection::RoomInUse => (StatusCode::BAD_REQUEST, "M_ROOM_IN_USE"),
+            Rejection::InvalidState { .. } => (StatusCode::BAD_REQUEST, "M_INVALID_ROOM_STATE"),
+        };
+        Self::new(status, errcode, rejection.to_string())
+    }
+}
+
+impl From<AccountError> for ApiError {
+    fn from(error: AccountError) -> Self {
+        let (status, errcode) = match &error {
+            AccountError::InvalidUsername { .. } => (StatusCode::BAD_REQUEST, "M_INVALID_USERNAME"),
+            AccountError::UsernameTaken => (StatusCode::BAD_REQUEST, "M_USER_IN_USE"),
+            AccountError::Reserved => (StatusCode::BAD_REQUEST, "M_EXCLUSIVE"),
+            AccountError::WeakPassword => (StatusCode::BAD_REQUEST, "M_WEAK_PASSWORD"),
+            AccountError::FieldTooLong { .. }
+            | AccountError::FieldEmpty { .. }
+            | AccountError::InvalidDevice => (StatusCode::BAD_REQUEST, "M_INVALID_PARAM"),
+            AccountError::WrongPassword
+            | AccountError::RegistrationClosed
+            | AccountError::InviteRequired
+            | AccountError::InvalidInvite
+            | AccountError::NotYours(_) => (StatusCode::FORBIDDEN, "M_FORBIDDEN"),
+            AccountError::Deactivated => (StatusCode::FORBIDDEN, "M_USER_DEACTIVATED"),
+            AccountError::UnknownToken | AccountError::ExpiredToken | AccountError::TokenReused => {
+                (StatusCode::UNAUTHORIZED, "M_UNKNOWN_TOKEN")
+            }
+            AccountError::UnknownUser
+            | AccountError::UnknownDevice
+            | AccountError::UnknownApplication(_) => (StatusCode::NOT_FOUND, "M_NOT_FOUND"),
+            AccountError::Stopping => (StatusCode::SERVICE_UNAVAILABLE, "M_UNKNOWN"),
+            AccountError::Store(error) => return error.clone().into(),
+        };
+        let refusal = Self::new(status, errcode, error.to_string());
+        if matches!(error, AccountError::ExpiredToken) {
+            // The client keeps its device and asks for new tokens.
+            return refusal.with("soft_logout", true);
+        }
+        refusal
+    }
+}
+
+impl From<RoomsError> for ApiError {
+    fn from(error: RoomsError) -> Self {
+        match error {
+            RoomsError::Rejected(rejection) => rejection.into(),
+            RoomsError::Store(error) => error.into(),
+            RoomsError::Internal(_) => internal(&error),
+        }
+    }
+}
+
+impl From<StoreError> for ApiError {
+    fn from(error: StoreError) -> Self {
+        match &error {
+            StoreError::Kv(KvError::DiskFull) => {
+                Self::new(StatusCode::INSUFFICIENT_STORAGE, "M_UNKNOWN", "the server's disk is full")
+            }
+            StoreError::Stopped => {
+                Self::new(StatusCode::SERVICE_UNAVAILABLE, "M_UNKNOWN", "the server is going down")
+            }
+            StoreError::Conflict
+            | StoreError::Kv(KvError::Conflict | KvError::Engine(_))
+            | StoreError::Codec(_)
+            | StoreError::Missing { .. }
+            | StoreError::Format { .. } => internal(&error),
+        }
+    }
+}
+
+/// Logs what only the operator can do something about; the client learns nothing of it.
+fn internal(error: &dyn std::error::Error) -> ApiError {
+    tracing::error!(error = %error, "request failed");
+    ApiError::new(StatusCode::INTERNAL_SERVER_ERROR, "M_UNKNOWN", "the server failed; its log says why")
+}

@@ -1,0 +1,77 @@
+//! Who is asking: the token of a request.
+//!
+//! **Shapes**: `Authorization: Bot TOKEN` or `Bearer TOKEN`; tokens of the Matrix API are good too.
+//! **Errors**: 401 for a token that is missing, unknown, revoked or expired, and for nothing else.
+
+use axum::{
+    extract::{FromRef, FromRequestParts},
+    http::{header::AUTHORIZATION, request::Parts},
+};
+use nexus_accounts::{Accounts, Login};
+use nexus_event_store::UserNo;
+use nexus_rooms::Actor;
+
+use crate::error::ApiError;
+
+/// The authenticated caller.
+pub(crate) struct Caller(pub(crate) Login);
+
+impl Caller {
+    /// The caller as commands name it.
+    pub(crate) fn actor(&self) -> Actor {
+        Actor { user: self.0.user_id.clone(), device: self.0.device.clone() }
+    }
+
+    /// The caller as queries name it.
+    pub(crate) fn user(&self) -> UserNo {
+        self.0.user
+    }
+
+    /// Refuses bots, as Discord does on the calls that are for people.
+    pub(crate) fn no_bots(&self) -> Result<(), ApiError> {
+        if self.0.is_bot { Err(ApiError::NotForBots) } else { Ok(()) }
+    }
+}
+
+impl<S> FromRequestParts<S> for Caller
+where
+    S: Send + Sync,
+    Accounts: FromRef<S>,
+{
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
+        let header = parts.headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok());
+        let token = header.and_then(token_of).ok_or(ApiError::Unauthorized)?;
+        let login = Accounts::from_ref(state).authenticate(token).await?;
+        login.map(Self).ok_or(ApiError::Unauthorized)
+    }
+}
+
+fn token_of(header: &str) -> Option<&str> {
+    let (scheme, token) = header.trim().split_once(' ')?;
+    let known = scheme.eq_ignore_ascii_case("Bot") || scheme.eq_ignore_ascii_case("Bearer");
+    let token = token.trim();
+    (known && !token.is_empty()).then_some(token)
+}
+
+/// The token of a gateway payload, where some libraries leave the `Bot ` in front.
+pub(crate) fn bare_token(token: &str) -> &str {
+    token_of(token).unwrap_or(token.trim())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tokens_come_with_a_scheme() {
+        assert_eq!(token_of("Bot abc.d"), Some("abc.d"));
+        assert_eq!(token_of("bearer  abc"), Some("abc"));
+        for bad in ["", "abc", "Bot", "Bot ", "Basic abc"] {
+            assert_eq!(token_of(bad), None, "{bad}");
+        }
+        assert_eq!(bare_token("Bot abc"), "abc");
+        assert_eq!(bare_token("abc"), "abc");
+    }
+}

@@ -1,0 +1,149 @@
+//! `POST /guilds`, `GET|PATCH|DELETE /guilds/{guild_id}`, `GET|POST /guilds/{guild_id}/channels`,
+//! `GET /guilds/{guild_id}/roles`, `GET /guilds/{guild_id}/invites`.
+
+use axum::{Json, extract::State, http::StatusCode};
+use nexus_rooms::{CreateGuild, GuildChanges, NewChannel, Rooms};
+use nexus_views::{Guild, Permissions, Views};
+use serde_json::Value;
+
+use crate::{
+    auth::Caller,
+    body,
+    endpoints::channels::ChannelForm,
+    error::{ApiError, Unknown},
+    form,
+    objects::{Objects, channel::channel_json, guild::add_counts},
+    params::{Path, Query},
+};
+
+const NAME_CHARS: std::ops::RangeInclusive<usize> = 2..=100;
+
+async fn whole(objects: &Objects, guild: &Guild) -> Result<Value, ApiError> {
+    let mut object = objects.guild(guild).await?;
+    add_counts(&mut object, guild);
+    Ok(object)
+}
+
+pub(crate) async fn create(
+    State(rooms): State<Rooms>,
+    State(views): State<Views>,
+    State(objects): State<Objects>,
+    caller: Caller,
+    body::Json(body): body::Json,
+) -> Result<(StatusCode, Json<Value>), ApiError> {
+    let name = form::read(&body, |form| form.required_text("name", NAME_CHARS))?;
+    let room = rooms.create_guild(&caller.actor(), CreateGuild { name }).await?;
+    let guild = views.guild(room).await?.ok_or(ApiError::Internal)?;
+    Ok((StatusCode::CREATED, Json(whole(&objects, &guild).await?)))
+}
+
+pub(crate) async fn get(
+    State(objects): State<Objects>,
+    caller: Caller,
+    path: Path,
+    query: Query,
+) -> Result<Json<Value>, ApiError> {
+    let guild = objects.guild_of(path.id("guild_id")?, caller.user()).await?;
+    let mut object = objects.guild(&guild).await?;
+    if query.flag("with_counts") {
+        add_counts(&mut object, &guild);
+    }
+    Ok(Json(object))
+}
+
+pub(crate) async fn patch(
+    State(rooms): State<Rooms>,
+    State(objects): State<Objects>,
+    caller: Caller,
+    path: Path,
+    body::Json(body): body::Json,
+) -> Result<Json<Value>, ApiError> {
+    let id = path.id("guild_id")?;
+    let guild = objects.guild_of(id, caller.user()).await?;
+    let changes = form::read(&body, |form| GuildChanges {
+        name: form.text("name", NAME_CHARS),
+        ..GuildChanges::default()
+    })?;
+    rooms.update_guild(&caller.actor(), guild.room, changes).await?;
+    let guild = objects.guild_of(id, caller.user()).await?;
+    Ok(Json(objects.guild(&guild).await?))
+}
+
+pub(crate) async fn delete(
+    State(rooms): State<Rooms>,
+    State(objects): State<Objects>,
+    caller: Caller,
+    path: Path,
+) -> Result<StatusCode, ApiError> {
+    let guild = objects.guild_of(path.id("guild_id")?, caller.user()).await?;
+    rooms.delete_guild(&caller.actor(), guild.room).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+pub(crate) async fn channels(
+    State(objects): State<Objects>,
+    caller: Caller,
+    path: Path,
+) -> Result<Json<Value>, ApiError> {
+    let guild = objects.guild_of(path.id("guild_id")?, caller.user()).await?;
+    let channels = objects.visible_channels(guild.room, caller.user()).await?;
+    Ok(Json(channels.iter().map(channel_json).collect()))
+}
+
+pub(crate) async fn create_channel(
+    State(rooms): State<Rooms>,
+    State(views): State<Views>,
+    State(objects): State<Objects>,
+    caller: Caller,
+    path: Path,
+    body::Json(body): body::Json,
+) -> Result<(StatusCode, Json<Value>), ApiError> {
+    let guild = objects.guild_of(path.id("guild_id")?, caller.user()).await?;
+    let wanted = form::read(&body, |form| {
+        form.require("name");
+        ChannelForm::read(form)
+    })?;
+    let parent = match wanted.parent.flatten() {
+        Some(parent) => Some(objects.category_of(guild.room, parent).await?),
+        None => None,
+    };
+    let new = NewChannel {
+        name: wanted.name.unwrap_or_default(),
+        kind: wanted.kind.unwrap_or_default(),
+        topic: wanted.topic.flatten(),
+        parent,
+        position: wanted.position,
+        nsfw: wanted.nsfw.unwrap_or(false),
+        slowmode_s: wanted.slowmode_s.unwrap_or(0),
+    };
+    let room = rooms.create_channel(&caller.actor(), guild.room, new).await?;
+    let channel = views.channel(room).await?.ok_or(ApiError::Unknown(Unknown::Channel))?;
+    Ok((StatusCode::CREATED, Json(channel_json(&channel))))
+}
+
+pub(crate) async fn roles(
+    State(objects): State<Objects>,
+    caller: Caller,
+    path: Path,
+) -> Result<Json<Value>, ApiError> {
+    let guild = objects.guild_of(path.id("guild_id")?, caller.user()).await?;
+    Ok(Json(objects.roles(guild.room).await?.into()))
+}
+
+pub(crate) async fn invites(
+    State(rooms): State<Rooms>,
+    State(views): State<Views>,
+    State(objects): State<Objects>,
+    caller: Caller,
+    path: Path,
+) -> Result<Json<Value>, ApiError> {
+    let guild = objects.guild_of(path.id("guild_id")?, caller.user()).await?;
+    if !views.permissions(guild.room, None, caller.user()).await?.contains(Permissions::MANAGE_GUILD) {
+        return Err(ApiError::MissingPermissions);
+    }
+    let mut invites = Vec::new();
+    for invite in rooms.invites_of_guild(guild.room).await? {
+        invites.extend(objects.invite(&invite, true, false).await?);
+    }
+    Ok(Json(Value::Array(invites)))
+}

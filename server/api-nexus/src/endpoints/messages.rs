@@ -1,0 +1,159 @@
+//! `GET|POST /channels/{channel_id}/messages`, `GET|PATCH|DELETE /channels/{channel_id}/messages/{message_id}`.
+
+use axum::{
+    Json,
+    extract::State,
+    http::{HeaderMap, StatusCode},
+};
+use nexus_rooms::{Redact, Rooms, SendEvent};
+use nexus_views::{Channel, Message, Page, Permissions, Views};
+use percent_encoding::percent_decode_str;
+use serde_json::Value;
+
+use crate::{
+    access::place_of,
+    auth::Caller,
+    body,
+    compose::nonce_key,
+    error::{ApiError, Unknown},
+    message_form::MessageForm,
+    objects::{Objects, message::Parts},
+    params::{Path, Query},
+};
+
+const REASON_CHARS: usize = 512;
+
+async fn shown(objects: &Objects, channel: &Channel, message: &Message, caller: &Caller) -> Result<Value, ApiError> {
+    objects.message(place_of(channel), Parts::of(message), Some(caller.user())).await
+}
+
+pub(crate) async fn list(
+    State(views): State<Views>,
+    State(objects): State<Objects>,
+    caller: Caller,
+    path: Path,
+    query: Query,
+) -> Result<Json<Value>, ApiError> {
+    let limit = query.limit(100, 50)?;
+    let page = match (query.id("around")?, query.id("before")?, query.id("after")?) {
+        (Some(id), _, _) => Page::Around(id),
+        (None, Some(id), _) => Page::Before(id),
+        (None, None, Some(id)) => Page::After(id),
+        (None, None, None) => Page::Newest,
+    };
+    let channel = objects.channel_of(path.id("channel_id")?, caller.user(), Permissions::NONE).await?;
+    let held = views.permissions(channel.guild, Some(channel.room), caller.user()).await?;
+    if !held.contains(Permissions::READ_MESSAGE_HISTORY) {
+        return Ok(Json(Value::Array(Vec::new())));
+    }
+    let mut messages = Vec::new();
+    for message in views.messages(channel.room, page, limit).await? {
+        messages.push(shown(&objects, &channel, &message, &caller).await?);
+    }
+    Ok(Json(Value::Array(messages)))
+}
+
+pub(crate) async fn get(
+    State(objects): State<Objects>,
+    caller: Caller,
+    path: Path,
+) -> Result<Json<Value>, ApiError> {
+    let wanted = Permissions::READ_MESSAGE_HISTORY;
+    let channel = objects.channel_of(path.id("channel_id")?, caller.user(), wanted).await?;
+    let message = objects.message_of(&channel, path.id("message_id")?).await?;
+    Ok(Json(shown(&objects, &channel, &message, &caller).await?))
+}
+
+pub(crate) async fn send(
+    State(rooms): State<Rooms>,
+    State(views): State<Views>,
+    State(objects): State<Objects>,
+    caller: Caller,
+    path: Path,
+    body::Json(body): body::Json,
+) -> Result<Json<Value>, ApiError> {
+    let channel = objects.channel_of(path.id("channel_id")?, caller.user(), Permissions::NONE).await?;
+    let form = MessageForm::parse(&body)?;
+    let answered = answered(&objects, &channel, &form).await?;
+    let content = objects.compose(&channel, caller.user(), &form, answered.as_ref()).await?;
+    let unique = views.store().world().random_u64();
+    let event = SendEvent {
+        room: channel.room_id.clone(),
+        event_type: "m.room.message".to_owned(),
+        state_key: None,
+        content,
+        txn: form.nonce.as_ref().map(|nonce| nonce_key(nonce, form.enforce_nonce, unique)),
+    };
+    let sent = rooms.send(&caller.actor(), event).await?;
+    let message = views.message_of(sent.place).await?.ok_or(ApiError::Unknown(Unknown::Message))?;
+    let mut object = shown(&objects, &channel, &message, &caller).await?;
+    if let Some(nonce) = form.nonce {
+        object["nonce"] = nonce;
+    }
+    Ok(Json(object))
+}
+
+async fn answered(objects: &Objects, channel: &Channel, form: &MessageForm) -> Result<Option<Message>, ApiError> {
+    let Some(reference) = form.reference else { return Ok(None) };
+    match objects.views.message(channel.room, reference.message).await? {
+        Some(message) => Ok(Some(message)),
+        None if reference.fail_if_not_exists => Err(ApiError::field(
+            &["message_reference"],
+            "REPLIES_UNKNOWN_MESSAGE",
+            "Unknown message",
+        )),
+        None => Ok(None),
+    }
+}
+
+pub(crate) async fn edit(
+    State(rooms): State<Rooms>,
+    State(objects): State<Objects>,
+    caller: Caller,
+    path: Path,
+    body::Json(body): body::Json,
+) -> Result<Json<Value>, ApiError> {
+    let channel = objects.channel_of(path.id("channel_id")?, caller.user(), Permissions::NONE).await?;
+    let id = path.id("message_id")?;
+    let message = objects.message_of(&channel, id).await?;
+    if message.author != caller.user() {
+        return Err(ApiError::NotTheAuthor);
+    }
+    let form = MessageForm::parse(&body)?;
+    let event = SendEvent {
+        room: channel.room_id.clone(),
+        event_type: "m.room.message".to_owned(),
+        state_key: None,
+        content: objects.compose_edit(&channel, &message, &form).await?,
+        txn: None,
+    };
+    rooms.send(&caller.actor(), event).await?;
+    let message = objects.message_of(&channel, id).await?;
+    Ok(Json(shown(&objects, &channel, &message, &caller).await?))
+}
+
+pub(crate) async fn delete(
+    State(rooms): State<Rooms>,
+    State(objects): State<Objects>,
+    caller: Caller,
+    path: Path,
+    headers: HeaderMap,
+) -> Result<StatusCode, ApiError> {
+    let channel = objects.channel_of(path.id("channel_id")?, caller.user(), Permissions::NONE).await?;
+    let message = objects.message_of(&channel, path.id("message_id")?).await?;
+    let redact = Redact {
+        room: channel.room_id.clone(),
+        event_id: message.event.pdu.event_id().to_owned(),
+        reason: audit_reason(&headers),
+        txn: None,
+    };
+    rooms.redact(&caller.actor(), redact).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// Why a moderator acts, percent-encoded in a header.
+fn audit_reason(headers: &HeaderMap) -> Option<String> {
+    let value = headers.get("x-audit-log-reason")?.to_str().ok()?;
+    let reason = percent_decode_str(value).decode_utf8().ok()?;
+    Some(reason.chars().filter(|character| *character != '\0').take(REASON_CHARS).collect())
+}

@@ -1,0 +1,247 @@
+//! The one mapping from what can go wrong to what Discord's clients understand.
+//!
+//! **Shapes**: `{"message", "code", "errors"?}` with a status. **Invariants**: 401 is only for tokens that
+//! are missing or not good, because client libraries forget their token on it; what failed in the server
+//! is logged here, once, and shown without detail. **Source**: `discord-api-docs`, "Opcodes and Status
+//! Codes".
+
+use axum::{
+    Json,
+    http::StatusCode,
+    response::{IntoResponse, Response},
+};
+use nexus_accounts::AccountError;
+use nexus_event_store::{StoreError, kv::KvError};
+use nexus_rooms::{Rejection, RoomsError};
+use serde_json::json;
+
+use crate::form::Faults;
+
+/// Something that is not there; Discord has a code for each kind.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Unknown {
+    Application,
+    Channel,
+    Emoji,
+    Guild,
+    Invite,
+    Member,
+    Message,
+    User,
+}
+
+/// Why a request is refused.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum ApiError {
+    /// No token, or one that is not good.
+    Unauthorized,
+    /// The login or its password is wrong.
+    WrongLogin,
+    /// A path nobody serves.
+    NoSuchPath,
+    /// A path that is not served by this method.
+    NoSuchMethod,
+    /// The body is not JSON, or not UTF-8.
+    NotJson,
+    /// The body is too large.
+    TooLarge,
+    /// Fields of the body, query or path do not fit.
+    Form(Faults),
+    /// What the request is about does not exist.
+    Unknown(Unknown),
+    /// Bots cannot do this.
+    NotForBots,
+    /// Only bots can do this.
+    OnlyForBots,
+    /// The application belongs to somebody else.
+    NotYours,
+    /// Who asks cannot see it.
+    MissingAccess,
+    /// Who asks may not do it.
+    MissingPermissions,
+    /// Only the author may do this.
+    NotTheAuthor,
+    /// A message without anything in it.
+    EmptyMessage,
+    /// Messages cannot be sent there.
+    NotATextChannel,
+    /// Banned from the guild.
+    Banned,
+    /// More than there may be.
+    TooMany { what: &'static str, limit: usize },
+    /// Something in the way that is not the request's shape.
+    Conflict(String),
+    /// The disk is full.
+    NoSpace,
+    /// The server is going down, or failed.
+    Unavailable,
+    /// A failure of ours.
+    Internal,
+}
+
+impl ApiError {
+    /// One field of the body, query or path that does not fit.
+    pub(crate) fn field(path: &[&str], code: &str, message: &str) -> Self {
+        Self::Form(Faults::one(path, code, message))
+    }
+
+    /// Status, code and message: the whole table.
+    fn shown(&self) -> (StatusCode, u32, String) {
+        use StatusCode as S;
+        let (status, code, message) = match self {
+            Self::Unauthorized => (S::UNAUTHORIZED, 0, "401: Unauthorized"),
+            Self::WrongLogin => (S::BAD_REQUEST, 50035, "Invalid Form Body"),
+            Self::NoSuchPath => (S::NOT_FOUND, 0, "404: Not Found"),
+            Self::NoSuchMethod => (S::METHOD_NOT_ALLOWED, 0, "405: Method Not Allowed"),
+            Self::NotJson => (S::BAD_REQUEST, 50109, "The request body contains invalid JSON."),
+            Self::TooLarge => (S::PAYLOAD_TOO_LARGE, 40005, "Request entity too large"),
+            Self::Form(_) => (S::BAD_REQUEST, 50035, "Invalid Form Body"),
+            Self::Unknown(Unknown::Application) => (S::NOT_FOUND, 10002, "Unknown Application"),
+            Self::Unknown(Unknown::Channel) => (S::NOT_FOUND, 10003, "Unknown Channel"),
+            Self::Unknown(Unknown::Guild) => (S::NOT_FOUND, 10004, "Unknown Guild"),
+            Self::Unknown(Unknown::Invite) => (S::NOT_FOUND, 10006, "Unknown Invite"),
+            Self::Unknown(Unknown::Member) => (S::NOT_FOUND, 10007, "Unknown Member"),
+            Self::Unknown(Unknown::Message) => (S::NOT_FOUND, 10008, "Unknown Message"),
+            Self::Unknown(Unknown::User) => (S::NOT_FOUND, 10013, "Unknown User"),
+            Self::Unknown(Unknown::Emoji) => (S::NOT_FOUND, 10014, "Unknown Emoji"),
+            Self::NotForBots => (S::FORBIDDEN, 20001, "Bots cannot use this endpoint"),
+            Self::OnlyForBots => (S::FORBIDDEN, 20002, "Only bots can use this endpoint"),
+            Self::NotYours => {
+                (S::FORBIDDEN, 20012, "You are not authorized to perform this action on this application")
+            }
+            Self::MissingAccess => (S::FORBIDDEN, 50001, "Missing Access"),
+            Self::MissingPermissions => (S::FORBIDDEN, 50013, "Missing Permissions"),
+            Self::NotTheAuthor => (S::FORBIDDEN, 50005, "Cannot edit a message authored by another user"),
+            Self::EmptyMessage => (S::BAD_REQUEST, 50006, "Cannot send an empty message"),
+            Self::NotATextChannel => (S::BAD_REQUEST, 50008, "Cannot send messages in a non-text channel"),
+            Self::Banned => (S::FORBIDDEN, 40007, "The user is banned from this guild."),
+            Self::TooMany { what, limit } => return too_many(what, *limit),
+            Self::Conflict(reason) => return (S::BAD_REQUEST, 0, reason.clone()),
+            Self::NoSpace => (S::INSUFFICIENT_STORAGE, 0, "507: Insufficient Storage"),
+            Self::Unavailable => (S::SERVICE_UNAVAILABLE, 0, "503: Service Unavailable"),
+            Self::Internal => (S::INTERNAL_SERVER_ERROR, 0, "500: Internal Server Error"),
+        };
+        (status, code, message.to_owned())
+    }
+
+    fn tree(self) -> Option<Faults> {
+        match self {
+            Self::Form(faults) => Some(faults),
+            Self::WrongLogin => {
+                let mut faults = Faults::one(&["login"], "INVALID_LOGIN", WRONG_LOGIN);
+                faults.merge(Faults::one(&["password"], "INVALID_LOGIN", WRONG_LOGIN));
+                Some(faults)
+            }
+            _ => None,
+        }
+    }
+}
+
+const WRONG_LOGIN: &str = "Login or password is invalid.";
+
+fn too_many(what: &str, limit: usize) -> (StatusCode, u32, String) {
+    let code = match what {
+        "guilds" => 30001,
+        "reactions" => 30010,
+        "channels" => 30013,
+        "invites" => 30016,
+        _ => 0,
+    };
+    (StatusCode::BAD_REQUEST, code, format!("Maximum number of {what} reached ({limit})"))
+}
+
+impl IntoResponse for ApiError {
+    fn into_response(self) -> Response {
+        let (status, code, message) = self.shown();
+        let mut body = json!({ "message": message, "code": code });
+        if let Some(faults) = self.tree() {
+            body["errors"] = faults.into_json();
+        }
+        (status, Json(body)).into_response()
+    }
+}
+
+impl From<StoreError> for ApiError {
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::Kv(KvError::DiskFull) => Self::NoSpace,
+            StoreError::Stopped => Self::Unavailable,
+            StoreError::Conflict
+            | StoreError::Kv(KvError::Conflict | KvError::Engine(_))
+            | StoreError::Codec(_)
+            | StoreError::Missing { .. }
+            | StoreError::Format { .. } => {
+                tracing::error!(%error, "the store failed a request");
+                Self::Internal
+            }
+        }
+    }
+}
+
+impl From<AccountError> for ApiError {
+    fn from(error: AccountError) -> Self {
+        let shown = error.to_string();
+        let field = |name: &str, code: &str| Self::field(&[name], code, &shown);
+        match error {
+            AccountError::InvalidUsername { .. } => field("username", "USERNAME_INVALID"),
+            AccountError::UsernameTaken => field("username", "USERNAME_ALREADY_TAKEN"),
+            AccountError::Reserved => field("username", "USERNAME_INVALID_CONTAINS"),
+            AccountError::WeakPassword => field("password", "PASSWORD_TOO_WEAK"),
+            AccountError::FieldTooLong { field: name, .. } => field(name, "BASE_TYPE_MAX_LENGTH"),
+            AccountError::FieldEmpty { field: name } => field(name, "BASE_TYPE_REQUIRED"),
+            AccountError::WrongPassword | AccountError::Deactivated => Self::WrongLogin,
+            AccountError::RegistrationClosed => field("username", "REGISTRATION_CLOSED"),
+            AccountError::InviteRequired => field("invite", "BASE_TYPE_REQUIRED"),
+            AccountError::InvalidInvite => field("invite", "INVITE_CODE_INVALID"),
+            AccountError::UnknownToken | AccountError::ExpiredToken | AccountError::TokenReused => {
+                Self::Unauthorized
+            }
+            AccountError::UnknownUser => Self::Unknown(Unknown::User),
+            AccountError::UnknownDevice | AccountError::InvalidDevice => field("device", "DEVICE_INVALID"),
+            AccountError::UnknownApplication(_) => Self::Unknown(Unknown::Application),
+            AccountError::NotYours(_) => Self::NotYours,
+            AccountError::Stopping => Self::Unavailable,
+            AccountError::Store(error) => error.into(),
+        }
+    }
+}
+
+impl From<RoomsError> for ApiError {
+    fn from(error: RoomsError) -> Self {
+        match error {
+            RoomsError::Rejected(rejection) => rejection.into(),
+            RoomsError::Store(error) => error.into(),
+            RoomsError::Internal(reason) => {
+                tracing::error!(%reason, "a command failed");
+                Self::Internal
+            }
+        }
+    }
+}
+
+impl From<Rejection> for ApiError {
+    fn from(rejection: Rejection) -> Self {
+        match rejection {
+            Rejection::UnknownRoom | Rejection::UnknownChannel => Self::Unknown(Unknown::Channel),
+            Rejection::UnknownGuild => Self::Unknown(Unknown::Guild),
+            Rejection::UnknownMessage | Rejection::UnknownEvent => Self::Unknown(Unknown::Message),
+            Rejection::UnknownUser => Self::Unknown(Unknown::User),
+            Rejection::UnknownInvite => Self::Unknown(Unknown::Invite),
+            Rejection::NotMember => Self::MissingAccess,
+            Rejection::Forbidden { .. } | Rejection::MissingPermission(_) => Self::MissingPermissions,
+            Rejection::Banned => Self::Banned,
+            Rejection::BadField { field, problem } => Self::field(&[field], "BASE_TYPE_BAD", &problem),
+            Rejection::EventTooLarge { .. } => Self::TooLarge,
+            Rejection::FieldTooLong { field, bytes, .. } => {
+                Self::field(&[field], "BASE_TYPE_MAX_LENGTH", &format!("Has {bytes} bytes, which is too many."))
+            }
+            Rejection::DuplicateReaction => Self::Conflict("You have already reacted with this emoji".to_owned()),
+            Rejection::UnsupportedRoomVersion => Self::Conflict("The room's version is not supported".to_owned()),
+            Rejection::RoomInUse => Self::Conflict("The name is in use".to_owned()),
+            Rejection::NotTextChannel => Self::NotATextChannel,
+            Rejection::EmptyMessage => Self::EmptyMessage,
+            Rejection::TooMany { what, limit } => Self::TooMany { what, limit },
+            Rejection::InvalidState { reason } => Self::Conflict(reason),
+        }
+    }
+}

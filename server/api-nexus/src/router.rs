@@ -1,0 +1,96 @@
+//! The route table: every REST call, served alike under four prefixes, and the gateway.
+//!
+//! **Errors**: a path nobody serves is 404, a method a path does not know 405, both in Discord's shape.
+
+use axum::{
+    Router,
+    routing::{delete, get, post, put},
+};
+
+use crate::{
+    api::NexusApi,
+    endpoints::{
+        applications, auth, channels, gateway_address, guilds, invites, join, members, messages, oauth2,
+        reactions, rooms, typing, users,
+    },
+    error::ApiError,
+    gateway,
+};
+
+/// Where the REST calls are.
+const PREFIXES: [&str; 4] = ["/api/v10", "/api/v9", "/api/v1", "/api"];
+
+/// The Discord-shaped API and its gateway.
+pub fn router(api: NexusApi) -> Router {
+    let calls = calls();
+    let all = PREFIXES.iter().fold(Router::new(), |all, prefix| all.nest(prefix, calls.clone()));
+    all.route("/gateway", get(gateway::upgrade))
+        .route("/gateway/", get(gateway::upgrade))
+        .fallback(no_such_path)
+        .method_not_allowed_fallback(no_such_method)
+        .with_state(api)
+}
+
+fn calls() -> Router<NexusApi> {
+    Router::new().merge(account_calls()).merge(guild_calls()).merge(channel_calls()).merge(message_calls())
+}
+
+fn account_calls() -> Router<NexusApi> {
+    Router::new()
+        .route("/auth/register", post(auth::register))
+        .route("/auth/login", post(auth::login))
+        .route("/auth/refresh", post(auth::refresh))
+        .route("/auth/logout", post(auth::logout))
+        .route("/applications", get(applications::list).post(applications::create))
+        .route("/applications/@me", get(applications::own))
+        .route("/applications/{application_id}/bot", post(applications::make_bot))
+        .route("/oauth2/applications/@me", get(applications::own))
+        .route("/oauth2/authorize", post(oauth2::authorize))
+        .route("/gateway", get(gateway_address::address))
+        .route("/gateway/bot", get(gateway_address::address_for_bot))
+        .route("/users/{user_id}", get(users::get).patch(users::patch))
+        .route("/users/@me/guilds", get(users::guilds))
+        .route("/users/@me/guilds/{guild_id}", delete(users::leave_guild))
+}
+
+fn guild_calls() -> Router<NexusApi> {
+    Router::new()
+        .route("/guilds", post(guilds::create))
+        .route("/guilds/join", post(join::join))
+        .route("/guilds/{guild_id}", get(guilds::get).patch(guilds::patch).delete(guilds::delete))
+        .route("/guilds/{guild_id}/channels", get(guilds::channels).post(guilds::create_channel))
+        .route("/guilds/{guild_id}/members", get(members::list))
+        .route("/guilds/{guild_id}/members/search", get(members::search))
+        .route("/guilds/{guild_id}/members/{user_id}", get(members::get))
+        .route("/guilds/{guild_id}/roles", get(guilds::roles))
+        .route("/guilds/{guild_id}/invites", get(guilds::invites))
+        .route("/rooms/{room_id}", get(rooms::get))
+}
+
+fn channel_calls() -> Router<NexusApi> {
+    Router::new()
+        .route("/channels/{channel_id}", get(channels::get).patch(channels::patch).delete(channels::delete))
+        .route("/channels/{channel_id}/typing", post(typing::start))
+        .route("/channels/{channel_id}/invites", get(invites::list_of_channel).post(invites::create))
+        .route("/invites/{code}", get(invites::get).post(invites::accept).delete(invites::delete))
+}
+
+fn message_calls() -> Router<NexusApi> {
+    const MESSAGE: &str = "/channels/{channel_id}/messages/{message_id}";
+    Router::new()
+        .route("/channels/{channel_id}/messages", get(messages::list).post(messages::send))
+        .route(MESSAGE, get(messages::get).patch(messages::edit).delete(messages::delete))
+        .route(&format!("{MESSAGE}/reactions/{{emoji}}"), get(reactions::list))
+        .route(
+            &format!("{MESSAGE}/reactions/{{emoji}}/{{user_id}}"),
+            put(reactions::add).delete(reactions::remove),
+        )
+}
+
+async fn no_such_path() -> ApiError {
+    ApiError::NoSuchPath
+}
+
+async fn no_such_method() -> ApiError {
+    ApiError::NoSuchMethod
+}

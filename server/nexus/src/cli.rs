@@ -1,0 +1,51 @@
+//! The command line (design §6). Exit codes: 0 done, 1 ran and found a problem, 2 could not run.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+/// A community chat server.
+#[derive(Debug, Parser)]
+#[command(name = "nexus", version, about, disable_help_subcommand = true)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+    /// The configuration file; made with the defaults if it does not exist.
+    #[arg(long, global = true, value_name = "FILE", default_value = "nexus.toml")]
+    pub(crate) config: PathBuf,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Run the server in the foreground until SIGINT or SIGTERM.
+    Serve(ServeArguments),
+}
+
+/// Arguments of `nexus serve`.
+#[derive(Debug, Args)]
+pub(crate) struct ServeArguments {
+    /// Use the embedded back ends, whatever the configuration says.
+    #[arg(long)]
+    pub(crate) lite: bool,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_contracts_calls_are_understood() {
+        let parse = |line: &str| Cli::try_parse_from(line.split(' '));
+        let plain = parse("nexus serve").unwrap();
+        assert_eq!(plain.config, PathBuf::from("nexus.toml"));
+        let Command::Serve(arguments) = plain.command;
+        assert!(!arguments.lite);
+        let full = parse("nexus serve --config /etc/nexus.toml --lite").unwrap();
+        assert_eq!(full.config, PathBuf::from("/etc/nexus.toml"));
+        assert_eq!(parse("nexus --config x serve").unwrap().config, PathBuf::from("x"));
+        for wrong in ["nexus", "nexus serve --fast", "nexus backup"] {
+            assert_eq!(parse(wrong).unwrap_err().exit_code(), 2, "{wrong}");
+        }
+    }
+}

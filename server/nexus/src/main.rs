@@ -1,0 +1,52 @@
+//! The server process: configuration, command line, wiring, and the front that every request passes.
+//!
+//! Start with [`serve`] (from the configuration to a listening server), then [`wiring`] (what is built
+//! from what). Nothing here knows rooms, accounts or any API; it puts together the crates that do.
+
+use std::process::ExitCode;
+
+use clap::Parser as _;
+
+use crate::cli::{Cli, Command};
+
+mod cli;
+mod config;
+mod first_run;
+mod health;
+mod http;
+mod logging;
+mod metrics;
+mod page;
+mod serve;
+mod wiring;
+mod world;
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+/// The exit code of a command that could not run.
+const COULD_NOT_RUN: u8 = 2;
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let result = match &cli.command {
+        Command::Serve(arguments) => serve::run(&cli.config, arguments),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            complain(&error);
+            ExitCode::from(COULD_NOT_RUN)
+        }
+    }
+}
+
+/// One line, whatever the causes say.
+#[expect(
+    clippy::print_stderr,
+    reason = "an error of the command itself is for whoever typed it, not for the log"
+)]
+fn complain(error: &anyhow::Error) {
+    let line: Vec<String> = format!("{error:#}").lines().map(|line| line.trim().to_owned()).collect();
+    eprintln!("nexus: {}", line.join(" "));
+}

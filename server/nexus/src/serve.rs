@@ -1,0 +1,116 @@
+//! `nexus serve`: from the configuration to a server that listens, and to its end.
+//!
+//! **Errors**: whatever makes a start impossible, in one line that names the key, file or address.
+//! **Invariant**: everything that can refuse is asked before anything is written; what a first run
+//! writes is taken back if the start fails after all.
+
+use std::{io::Write as _, net::SocketAddr, path::Path, sync::Arc};
+
+use anyhow::{Context as _, Result};
+use nexus_federation::ServerKeys;
+use tokio::{
+    runtime::{Builder, Handle},
+    signal::unix::{Signal, SignalKind, signal},
+    sync::watch,
+};
+
+use crate::{
+    cli::ServeArguments,
+    config::{self, Config, Loaded, PublicUrl},
+    first_run::FirstRun,
+    http::{Front, listener},
+    logging,
+    metrics::Metrics,
+    wiring::{self, Ground},
+    world,
+};
+
+/// The signing key's file inside `data_dir`.
+const KEY_FILE: &str = "signing.key";
+
+/// Runs the server until it is told to stop.
+pub(crate) fn run(config_file: &Path, arguments: &ServeArguments) -> Result<()> {
+    let mut loaded = config::load(config_file, std::env::vars_os())?;
+    if arguments.lite {
+        loaded.config.force_embedded();
+    }
+    logging::install(&loaded.config.log);
+    for warning in &loaded.warnings {
+        tracing::warn!("{warning}");
+    }
+    for key in loaded.config.without_effect() {
+        tracing::warn!(key, "this version has no such feature yet; the key has no effect");
+    }
+    let runtime = Builder::new_multi_thread().enable_all().build().context("start the runtime")?;
+    runtime.block_on(serve(&loaded))
+}
+
+async fn serve(loaded: &Loaded) -> Result<()> {
+    let config = &loaded.config;
+    let world = world::system(Handle::current())?;
+    let stop = Stop::install()?;
+    let known_key = ServerKeys::load(&config.data_dir.join(KEY_FILE), &config.server_name)?;
+    let listener = listener::bind(config.http.listen).await?;
+    let bound = listener.local_addr().context("read the address that was bound")?;
+
+    let mut first_run = FirstRun::default();
+    first_run.data_folder(&config.data_dir)?;
+    let keys = match known_key {
+        Some(keys) => keys,
+        None => ServerKeys::create(&config.data_dir.join(KEY_FILE), &config.server_name, &*world.random)?,
+    };
+    let (closing, closing_seen) = watch::channel(false);
+    let metrics = Metrics::new();
+    let public_url = config.public_url(bound);
+    let ground = Ground {
+        config,
+        public_url: &public_url,
+        world: &world,
+        keys: Arc::new(keys),
+        metrics: &metrics,
+        closing: closing_seen.clone(),
+    };
+    let parts = wiring::build(&ground).await?;
+    first_run.config_file(loaded)?;
+    first_run.keep();
+    let routers = wiring::routers(parts, &ground);
+    drop(ground);
+
+    let proxies = config.http.trusted_proxies.clone();
+    let front = Front::new(routers, proxies, metrics.requests(), world.clone(), closing_seen);
+    announce(config, bound, &public_url)?;
+    listener::serve(listener, front, &world, closing, stop.wait()).await;
+    tracing::info!("stopped");
+    Ok(())
+}
+
+/// Tells the operator, and the tools that wait for this line, that requests are answered now.
+fn announce(config: &Config, bound: SocketAddr, public_url: &PublicUrl) -> Result<()> {
+    tracing::info!(server_name = %config.server_name, listen = %bound, version = env!("CARGO_PKG_VERSION"), "serving");
+    let mut out = std::io::stdout().lock();
+    writeln!(out, "Your server is running at {}", public_url.as_str())
+        .and_then(|()| out.flush())
+        .context("write to standard output")
+}
+
+/// The signals that end the server.
+struct Stop {
+    interrupt: Signal,
+    terminate: Signal,
+}
+
+impl Stop {
+    fn install() -> Result<Self> {
+        let listen = |kind| signal(kind).context("listen for signals");
+        Ok(Self { interrupt: listen(SignalKind::interrupt())?, terminate: listen(SignalKind::terminate())? })
+    }
+
+    async fn wait(mut self) {
+        tokio::select! {
+            biased;
+            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => {}
+        }
+        tracing::info!("stopping: no new connections, finishing what is under way");
+    }
+}

@@ -1,0 +1,160 @@
+//! Commands: the one way in for every change to a room, a guild, a channel or a message.
+//!
+//! A command is a struct with a pure-hearted [`Decide`](decision::Decide): it reads, then appends events
+//! through a [`Decision`](decision::Decision), which builds, signs, authorises and projects them and leaves
+//! one atomic commit. Start with [`send`](mod@send), the life of one message.
+
+use std::sync::Arc;
+
+use nexus_event_store::{EventNo, Position, RoomNo, Snowflake, rows::EventPlace, world::BoxFuture};
+use nexus_state_resolution::{RoomVersion, Signer};
+use nexus_views::Views;
+use ruma::{OwnedEventId, OwnedUserId, ServerName, UserId};
+
+mod bots;
+mod channels;
+mod content;
+mod create_room;
+mod decision;
+mod error;
+mod guild_state;
+mod guilds;
+mod invites;
+mod locks;
+mod membership;
+mod permission;
+mod redact;
+mod send;
+mod steward;
+mod typing;
+
+pub use bots::AddBot;
+pub use channels::{ChannelChanges, NewChannel};
+pub use create_room::{CreateRoom, Created, InitialState, Preset};
+pub use error::{Rejection, RoomsError};
+pub use guilds::{CreateGuild, GuildChanges};
+pub use invites::{Invite, NewInvite};
+pub use redact::Redact;
+pub use send::SendEvent;
+pub use steward::STEWARD_LOCALPART;
+
+/// Who gives a command.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Actor {
+    /// The user.
+    pub user: OwnedUserId,
+    /// The device (of bots and sessions too): transaction ids are per device.
+    pub device: String,
+}
+
+/// A client's idempotency key: the same command with the same key happens once.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TxnKey {
+    /// What kind of id it is; the same id in another scope is another command.
+    pub scope: String,
+    /// The client's id, at most 255 bytes.
+    pub id: String,
+}
+
+/// An event that is on disk.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Sent {
+    /// Its id.
+    pub event_id: OwnedEventId,
+    /// Where it is.
+    pub place: EventPlace,
+    /// Its snowflake, if it is shown as a message.
+    pub snowflake: Option<Snowflake>,
+    /// The commit.
+    pub position: Position,
+    /// Whether an earlier command with the same idempotency key made it.
+    pub replayed: bool,
+}
+
+/// The profile that a member event carries.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Profile {
+    /// `displayname`
+    pub display_name: Option<String>,
+    /// `avatar_url`
+    pub avatar_url: Option<String>,
+}
+
+/// Where profiles of local users come from.
+pub trait Profiles: Send + Sync {
+    /// The profile of a local user.
+    fn profile<'a>(&'a self, user: &'a UserId) -> BoxFuture<'a, Profile>;
+}
+
+/// What the commands need to know.
+#[derive(Clone, Debug)]
+pub struct RoomsConfig {
+    /// The version of rooms that are made without one.
+    pub default_version: RoomVersion,
+}
+
+pub(crate) struct Inner {
+    pub(crate) views: Views,
+    pub(crate) signer: Arc<dyn Signer>,
+    pub(crate) profiles: Arc<dyn Profiles>,
+    pub(crate) config: RoomsConfig,
+    pub(crate) locks: locks::Locks,
+}
+
+/// The commands. Cheap to clone.
+#[derive(Clone)]
+pub struct Rooms {
+    pub(crate) inner: Arc<Inner>,
+}
+
+impl Rooms {
+    /// Commands over the store that `views` reads, signed by `signer`.
+    #[must_use]
+    pub fn new(
+        views: Views,
+        signer: Arc<dyn Signer>,
+        profiles: Arc<dyn Profiles>,
+        config: RoomsConfig,
+    ) -> Self {
+        Self { inner: Arc::new(Inner { views, signer, profiles, config, locks: locks::Locks::new() }) }
+    }
+
+    /// The views these commands keep.
+    #[must_use]
+    pub fn views(&self) -> &Views {
+        &self.inner.views
+    }
+
+    /// This server's name.
+    #[must_use]
+    pub fn server_name(&self) -> &ServerName {
+        self.inner.signer.server_name()
+    }
+
+    /// The version of rooms that are made without one.
+    #[must_use]
+    pub fn default_version(&self) -> RoomVersion {
+        self.inner.config.default_version
+    }
+}
+
+/// An event as the deciding transaction knows it.
+#[derive(Clone, Debug)]
+pub(crate) struct Appended {
+    pub(crate) room: RoomNo,
+    pub(crate) no: EventNo,
+    pub(crate) event_id: OwnedEventId,
+    pub(crate) snowflake: Option<Snowflake>,
+}
+
+impl Appended {
+    pub(crate) fn sent(&self, position: Position) -> Sent {
+        Sent {
+            event_id: self.event_id.clone(),
+            place: EventPlace { room: self.room, event: self.no },
+            snowflake: self.snowflake,
+            position,
+            replayed: false,
+        }
+    }
+}

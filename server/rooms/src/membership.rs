@@ -1,0 +1,387 @@
+//! Join, leave, invite; and the profile that member events carry.
+
+use nexus_event_store::{RoomNo, Rows as _, UserNo, catalogue::RoomNumbers, codec::Text, rows::EventPlace};
+use nexus_views::{Membership, Permissions, rows::RoomInfo};
+use ruma::{CanonicalJsonObject, CanonicalJsonValue, OwnedUserId, RoomId, UserId};
+use serde::Deserialize;
+use serde_json::json;
+
+use crate::{
+    Actor, Appended, Profile, Rooms, RoomsError, Sent,
+    content::object,
+    decision::{Decide, Decision, NewPdu},
+    error::Rejection,
+    permission::need,
+};
+
+/// How many members are tried as the one who may let somebody into a restricted room.
+const AUTHORISERS_TRIED: usize = 50;
+
+impl Rooms {
+    /// Joins a room; joining again changes nothing.
+    ///
+    /// # Errors
+    /// Refused when the room is unknown or its rules do not let the actor in.
+    pub async fn join(
+        &self,
+        actor: &Actor,
+        room: &RoomId,
+        reason: Option<String>,
+    ) -> Result<Sent, RoomsError> {
+        let room = self.known_room(room).await?;
+        let profile = self.inner.profiles.profile(&actor.user).await;
+        let (appended, position) = self.run(&Join { actor, room, reason, profile }).await?;
+        Ok(appended.sent(position))
+    }
+
+    /// Leaves a room or declines an invite; leaving a guild leaves its channels.
+    ///
+    /// # Errors
+    /// Refused when the actor has nothing to leave.
+    pub async fn leave(
+        &self,
+        actor: &Actor,
+        room: &RoomId,
+        reason: Option<String>,
+    ) -> Result<Sent, RoomsError> {
+        let room = self.known_room(room).await?;
+        let rooms = self.rooms_to_leave(actor, room).await?;
+        let (appended, position) = self.run(&Leave { actor, rooms, reason }).await?;
+        Ok(appended.sent(position))
+    }
+
+    /// The room and, if it is a guild, those of its channels that the actor is in; the room comes last.
+    async fn rooms_to_leave(&self, actor: &Actor, room: RoomNo) -> Result<Vec<RoomNo>, RoomsError> {
+        let views = &self.inner.views;
+        let mut rooms = Vec::new();
+        if views.guild(room).await?.is_some()
+            && let Some(user) = views.user_no(&actor.user).await?
+        {
+            for (other, row) in views.rooms_of(user).await? {
+                if row.membership == Membership::Join && views.info(other).await?.guild == Some(room) {
+                    rooms.push(other);
+                }
+            }
+        }
+        rooms.push(room);
+        Ok(rooms)
+    }
+
+    /// Invites a user.
+    ///
+    /// # Errors
+    /// Refused when the room's rules do not allow it.
+    pub async fn invite(
+        &self,
+        actor: &Actor,
+        room: &RoomId,
+        target: &UserId,
+        reason: Option<String>,
+    ) -> Result<Sent, RoomsError> {
+        let room = self.known_room(room).await?;
+        let profile = self.inner.profiles.profile(target).await;
+        let (appended, position) = self.run(&InviteUser { actor, room, target, reason, profile }).await?;
+        Ok(appended.sent(position))
+    }
+
+    /// Puts the actor's current profile into the member events of all joined rooms.
+    ///
+    /// # Errors
+    /// Store errors; a room whose rules refuse it keeps the old profile.
+    pub async fn refresh_profile(&self, actor: &Actor) -> Result<(), RoomsError> {
+        let views = &self.inner.views;
+        let Some(user) = views.user_no(&actor.user).await? else { return Ok(()) };
+        let profile = self.inner.profiles.profile(&actor.user).await;
+        for (room, row) in views.rooms_of(user).await? {
+            let stale = row.display_name != profile.display_name || row.avatar_url != profile.avatar_url;
+            if row.membership == Membership::Join && stale {
+                match self.run(&Reprofile { actor, room, profile: &profile }).await {
+                    Ok(_) | Err(RoomsError::Rejected(_)) => {}
+                    Err(error) => return Err(error),
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The number of a room that this server knows.
+    pub(crate) async fn known_room(&self, room: &RoomId) -> Result<RoomNo, RoomsError> {
+        Ok(self.inner.views.room_no(room).await?.ok_or(Rejection::UnknownRoom)?)
+    }
+}
+
+/// The content of a member event.
+pub(crate) fn member_content(
+    membership: &str,
+    profile: &Profile,
+    reason: Option<&str>,
+) -> CanonicalJsonObject {
+    let mut content = object(json!({ "membership": membership }));
+    let fields = [
+        ("displayname", profile.display_name.as_deref()),
+        ("avatar_url", profile.avatar_url.as_deref()),
+        ("reason", reason),
+    ];
+    for (field, value) in fields {
+        if let Some(value) = value {
+            content.insert(field.to_owned(), CanonicalJsonValue::String(value.to_owned()));
+        }
+    }
+    content
+}
+
+fn authorised_by(mut content: CanonicalJsonObject, user: &UserId) -> CanonicalJsonObject {
+    let user = CanonicalJsonValue::String(user.to_string());
+    content.insert("join_authorised_via_users_server".to_owned(), user);
+    content
+}
+
+impl Decision<'_> {
+    /// Lets `user` into a guild's room on the steward's word.
+    pub(crate) async fn join_by_steward(
+        &mut self,
+        room: RoomNo,
+        user: &UserId,
+        profile: &Profile,
+        reason: Option<&str>,
+    ) -> Result<Appended, RoomsError> {
+        let content = authorised_by(member_content("join", profile, reason), &self.rooms.steward()?);
+        self.append(room, NewPdu::state(user.to_owned(), "m.room.member", user.as_str(), content)).await
+    }
+
+    /// Lets the actor into a channel that a member of the guild may view.
+    pub(crate) async fn join_channel(
+        &mut self,
+        room: RoomNo,
+        user: &UserId,
+        profile: &Profile,
+    ) -> Result<Appended, RoomsError> {
+        let number = self.actor_no(user).await?;
+        self.need_in_channel(room, number, Permissions::NONE).await?;
+        self.join_by_steward(room, user, profile, None).await
+    }
+}
+
+struct Join<'a> {
+    actor: &'a Actor,
+    room: RoomNo,
+    reason: Option<String>,
+    profile: Profile,
+}
+
+impl Decide for Join<'_> {
+    type Output = Appended;
+
+    fn rooms(&self) -> Vec<RoomNo> {
+        vec![self.room]
+    }
+
+    async fn decide(&self, decision: &mut Decision<'_>) -> Result<Appended, RoomsError> {
+        let user = decision.actor_no(&self.actor.user).await?;
+        let before = decision.reader().membership(self.room, user).await?;
+        if let Some(row) = &before
+            && row.membership == Membership::Join
+        {
+            let place = EventPlace { room: self.room, event: row.event };
+            let event = decision.reader().event(place).await?;
+            return Ok(Appended {
+                room: self.room,
+                no: row.event,
+                event_id: event.pdu.event_id().to_owned(),
+                snowflake: None,
+            });
+        }
+        let invited = before.as_ref().is_some_and(|row| row.membership == Membership::Invite);
+        if before.is_some_and(|row| row.membership == Membership::Ban) {
+            return Err(Rejection::Banned.into());
+        }
+        let info: RoomInfo = decision.reader().info(self.room).await?;
+        let reason = self.reason.as_deref();
+        if let Some(guild) = info.guild {
+            let held = decision.permissions(guild, None, user).await?;
+            if held == Permissions::NONE && !invited {
+                return Err(RoomsError::forbidden("only members of the guild can join its channels"));
+            }
+            if !invited {
+                return decision.join_channel(self.room, &self.actor.user, &self.profile).await;
+            }
+        } else if let Some(row) = decision.reader().guild_row(self.room).await? {
+            if !invited && !row.features.iter().any(|feature| feature == "DISCOVERABLE") {
+                return Err(RoomsError::forbidden("an invite to the guild is needed"));
+            }
+            return decision.join_by_steward(self.room, &self.actor.user, &self.profile, reason).await;
+        }
+        self.join_plain(decision, invited).await
+    }
+}
+
+#[derive(Deserialize, Default)]
+struct JoinRules {
+    #[serde(default)]
+    join_rule: String,
+    #[serde(default)]
+    allow: Vec<AllowRule>,
+}
+
+#[derive(Deserialize)]
+struct AllowRule {
+    #[serde(rename = "type")]
+    kind: String,
+    room_id: Option<String>,
+}
+
+impl Join<'_> {
+    /// A room that is no guild's: by its join rules.
+    async fn join_plain(&self, decision: &mut Decision<'_>, invited: bool) -> Result<Appended, RoomsError> {
+        let content = member_content("join", &self.profile, self.reason.as_deref());
+        let state = decision.room(self.room).await?.state;
+        let rules = decision.reader().state_event(self.room, state, "m.room.join_rules", "").await?;
+        let rules: JoinRules = rules.and_then(|event| event.pdu.content_as().ok()).unwrap_or_default();
+        let restricted = matches!(rules.join_rule.as_str(), "restricted" | "knock_restricted");
+        if !restricted || invited {
+            return self.member_event(decision, content).await;
+        }
+        let user = decision.actor_no(&self.actor.user).await?;
+        if !allowed(decision, &rules, user).await? {
+            return Err(RoomsError::forbidden("not a member of any room that gives access to this one"));
+        }
+        let mut last = RoomsError::forbidden("nobody here may let others into this room");
+        for authoriser in self.authorisers(decision).await? {
+            match self.member_event(decision, authorised_by(content.clone(), &authoriser)).await {
+                Err(error @ RoomsError::Rejected(Rejection::Forbidden { .. })) => last = error,
+                other => return other,
+            }
+        }
+        Err(last)
+    }
+
+    async fn member_event(
+        &self,
+        decision: &mut Decision<'_>,
+        content: CanonicalJsonObject,
+    ) -> Result<Appended, RoomsError> {
+        let user = self.actor.user.clone();
+        let key = user.to_string();
+        decision.append(self.room, NewPdu::state(user, "m.room.member", key, content)).await
+    }
+
+    /// Local members of the room, its creator first.
+    async fn authorisers(&self, decision: &Decision<'_>) -> Result<Vec<OwnedUserId>, RoomsError> {
+        let views = &decision.rooms.inner.views;
+        let mut users = Vec::new();
+        for (member, row) in views.members(self.room).await? {
+            if row.membership == Membership::Join && users.len() < AUTHORISERS_TRIED {
+                let id = views.user_id(member).await?;
+                if id.server_name() == decision.rooms.server_name() {
+                    users.push(id);
+                }
+            }
+        }
+        Ok(users)
+    }
+}
+
+async fn allowed(decision: &Decision<'_>, rules: &JoinRules, user: UserNo) -> Result<bool, RoomsError> {
+    for rule in rules.allow.iter().filter(|rule| rule.kind == "m.room_membership") {
+        let Some(room) = &rule.room_id else { continue };
+        let Some(room) = decision.tx.row::<RoomNumbers>(&Text::from(room.as_str())).await? else { continue };
+        let membership = decision.reader().membership(room, user).await?;
+        if membership.is_some_and(|row| row.membership == Membership::Join) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+struct Leave<'a> {
+    actor: &'a Actor,
+    rooms: Vec<RoomNo>,
+    reason: Option<String>,
+}
+
+impl Decide for Leave<'_> {
+    type Output = Appended;
+
+    fn rooms(&self) -> Vec<RoomNo> {
+        self.rooms.clone()
+    }
+
+    async fn decide(&self, decision: &mut Decision<'_>) -> Result<Appended, RoomsError> {
+        let user = decision.actor_no(&self.actor.user).await?;
+        let mut last = Err(Rejection::NotMember.into());
+        for room in &self.rooms {
+            let row = decision.reader().membership(*room, user).await?;
+            let present = row.is_some_and(|row| {
+                matches!(row.membership, Membership::Join | Membership::Invite | Membership::Knock)
+            });
+            if !present {
+                last = Err(Rejection::NotMember.into());
+                continue;
+            }
+            let content = member_content("leave", &Profile::default(), self.reason.as_deref());
+            let leaver = self.actor.user.clone();
+            let event = NewPdu::state(leaver, "m.room.member", self.actor.user.as_str(), content);
+            last = Ok(decision.append(*room, event).await?);
+        }
+        last
+    }
+}
+
+struct InviteUser<'a> {
+    actor: &'a Actor,
+    room: RoomNo,
+    target: &'a UserId,
+    reason: Option<String>,
+    profile: Profile,
+}
+
+impl Decide for InviteUser<'_> {
+    type Output = Appended;
+
+    fn rooms(&self) -> Vec<RoomNo> {
+        vec![self.room]
+    }
+
+    async fn decide(&self, decision: &mut Decision<'_>) -> Result<Appended, RoomsError> {
+        let actor = decision.actor_no(&self.actor.user).await?;
+        let member = decision.reader().membership(self.room, actor).await?;
+        if member.is_none_or(|row| row.membership != Membership::Join) {
+            return Err(Rejection::NotMember.into());
+        }
+        let info = decision.reader().info(self.room).await?;
+        if let Some(guild) = info.guild.or(info.is_guild.then_some(self.room)) {
+            let channel = info.guild.map(|_| self.room);
+            let held = decision.permissions(guild, channel, actor).await?;
+            need(held, Permissions::CREATE_INSTANT_INVITE)?;
+        }
+        let content = member_content("invite", &self.profile, self.reason.as_deref());
+        let event =
+            NewPdu::state(self.actor.user.clone(), "m.room.member", self.target.as_str(), content);
+        decision.append(self.room, event).await
+    }
+}
+
+struct Reprofile<'a> {
+    actor: &'a Actor,
+    room: RoomNo,
+    profile: &'a Profile,
+}
+
+impl Decide for Reprofile<'_> {
+    type Output = ();
+
+    fn rooms(&self) -> Vec<RoomNo> {
+        vec![self.room]
+    }
+
+    async fn decide(&self, decision: &mut Decision<'_>) -> Result<(), RoomsError> {
+        let user = decision.actor_no(&self.actor.user).await?;
+        let row = decision.reader().membership(self.room, user).await?;
+        if row.is_none_or(|row| row.membership != Membership::Join) {
+            return Ok(());
+        }
+        let content = member_content("join", self.profile, None);
+        let event = NewPdu::state(self.actor.user.clone(), "m.room.member", self.actor.user.as_str(), content);
+        decision.append(self.room, event).await.map(drop)
+    }
+}

@@ -1,0 +1,216 @@
+//! The life of one message: any event a member sends into a room.
+//!
+//! In a guild's channel the sender's roles are asked first, and a sender who may view the channel but has
+//! not joined it joins in the same commit. Then the event takes the one way in ([`Decision::append`]).
+//! A repeated idempotency key gives back the event it made the first time.
+
+use nexus_event_store::{
+    RoomNo, Rows as _, UserNo,
+    catalogue::{EventPlaces, Events, Transactions},
+    codec::Text,
+    event_id::EventIdKey,
+    rows::{EventPlace, TransactionMark},
+};
+use nexus_views::{
+    ChannelKind, Membership, Permissions,
+    rows::Reactions,
+};
+use ruma::{CanonicalJsonObject, CanonicalJsonValue, OwnedEventId, OwnedRoomId};
+
+use crate::{
+    Actor, Appended, Profile, Rooms, RoomsError, Sent, TxnKey,
+    content::{relation, string},
+    decision::{Decide, Decision, NewPdu},
+    error::Rejection,
+    permission::need,
+};
+
+/// The longest idempotency key, in bytes.
+pub(crate) const TXN_BYTES: usize = 255;
+
+/// The longest reaction, in bytes.
+const REACTION_BYTES: usize = 255;
+
+/// An event to send.
+#[derive(Clone, Debug)]
+pub struct SendEvent {
+    /// Where to.
+    pub room: OwnedRoomId,
+    /// Its type.
+    pub event_type: String,
+    /// Its state key, if it is a state event.
+    pub state_key: Option<String>,
+    /// Its content.
+    pub content: CanonicalJsonObject,
+    /// Makes it happen once.
+    pub txn: Option<TxnKey>,
+}
+
+impl Rooms {
+    /// Sends an event: on disk when this returns.
+    ///
+    /// # Errors
+    /// Refused when the room is unknown, the actor is not in it, or its rules or the actor's roles do not
+    /// allow it.
+    pub async fn send(&self, actor: &Actor, event: SendEvent) -> Result<Sent, RoomsError> {
+        let room = self.known_room(&event.room).await?;
+        let profile = Profile::default();
+        let mut command = Send { actor, room, event, profile };
+        let user = self.inner.views.user_no(&actor.user).await?;
+        let joined = match user {
+            Some(user) => self.inner.views.membership(room, user).await?,
+            None => None,
+        };
+        if joined.is_none_or(|row| row.membership != Membership::Join) {
+            // It may have to join first, and a join shows the profile.
+            command.profile = self.inner.profiles.profile(&actor.user).await;
+        }
+        let (outcome, position) = self.run(&command).await?;
+        Ok(match outcome {
+            Outcome::New(appended) => appended.sent(position),
+            Outcome::Replayed(sent) => sent,
+        })
+    }
+}
+
+/// A new event, or the one that the same key made before.
+pub(crate) enum Outcome {
+    New(Appended),
+    Replayed(Sent),
+}
+
+/// The row key of an idempotency key: (user, device, scope, id).
+type TransactionKey = (UserNo, String, String, Text);
+
+pub(crate) fn transaction_key(
+    user: UserNo,
+    actor: &Actor,
+    key: &TxnKey,
+    room: RoomNo,
+    event_type: &str,
+) -> Result<TransactionKey, RoomsError> {
+    for (field, text) in [("transaction id", &key.id), ("device", &actor.device)] {
+        if text.is_empty() || text.len() > TXN_BYTES {
+            let problem = format!("must have 1 to {TXN_BYTES} bytes");
+            return Err(Rejection::BadField { field, problem }.into());
+        }
+    }
+    let scope = format!("{}|{room}|{event_type}", key.scope);
+    Ok((user, actor.device.clone(), scope, Text(key.id.clone())))
+}
+
+impl Decision<'_> {
+    /// The event that `key` made before, if it did.
+    pub(crate) async fn replay(&self, key: &TransactionKey) -> Result<Option<Sent>, RoomsError> {
+        let Some(place) = self.tx.row::<Transactions>(key).await? else { return Ok(None) };
+        let row = self.tx.existing::<Events>(&(place.room, place.event)).await?;
+        let event_id =
+            OwnedEventId::try_from(row.event_id).map_err(|error| RoomsError::Internal(error.to_string()))?;
+        let (snowflake, position) = (row.snowflake, row.position);
+        Ok(Some(Sent { event_id, place, snowflake, position, replayed: true }))
+    }
+}
+
+struct Send<'a> {
+    actor: &'a Actor,
+    room: RoomNo,
+    event: SendEvent,
+    profile: Profile,
+}
+
+impl Decide for Send<'_> {
+    type Output = Outcome;
+
+    fn rooms(&self) -> Vec<RoomNo> {
+        vec![self.room]
+    }
+
+    async fn decide(&self, decision: &mut Decision<'_>) -> Result<Outcome, RoomsError> {
+        let user = decision.actor_no(&self.actor.user).await?;
+        let key = match &self.event.txn {
+            Some(txn) => Some(transaction_key(user, self.actor, txn, self.room, &self.event.event_type)?),
+            None => None,
+        };
+        if let Some(key) = &key
+            && let Some(sent) = decision.replay(key).await?
+        {
+            return Ok(Outcome::Replayed(sent));
+        }
+        self.admit(decision, user).await?;
+        if self.event.event_type == "m.reaction" {
+            self.check_reaction(decision, user).await?;
+        }
+        let transaction = self.event.txn.as_ref().map(|txn| TransactionMark {
+            user,
+            device: self.actor.device.clone(),
+            id: txn.id.clone(),
+        });
+        let event = NewPdu {
+            sender: self.actor.user.clone(),
+            event_type: self.event.event_type.clone(),
+            state_key: self.event.state_key.clone(),
+            content: self.event.content.clone(),
+            redacts: None,
+            transaction,
+        };
+        let appended = decision.append(self.room, event).await?;
+        if let Some(key) = &key {
+            let place = EventPlace { room: appended.room, event: appended.no };
+            decision.tx.put::<Transactions>(key, &place);
+        }
+        Ok(Outcome::New(appended))
+    }
+}
+
+impl Send<'_> {
+    /// Whether the sender may send here; joins a guild's channel that the sender may view.
+    async fn admit(&self, decision: &mut Decision<'_>, user: UserNo) -> Result<(), RoomsError> {
+        let membership = decision.reader().membership(self.room, user).await?.map(|row| row.membership);
+        let info = decision.reader().info(self.room).await?;
+        if let Some(guild) = info.guild {
+            let held = decision.permissions(guild, Some(self.room), user).await?;
+            need(held, Permissions::VIEW_CHANNEL)?;
+            if self.event.state_key.is_none() {
+                if info.kind == ChannelKind::Category {
+                    return Err(Rejection::NotTextChannel.into());
+                }
+                need(held, self.wanted())?;
+            }
+            if membership != Some(Membership::Join) {
+                decision.join_channel(self.room, &self.actor.user, &self.profile).await?;
+            }
+            return Ok(());
+        }
+        match membership {
+            Some(Membership::Join) => Ok(()),
+            Some(Membership::Ban) => Err(Rejection::Banned.into()),
+            _ => Err(Rejection::NotMember.into()),
+        }
+    }
+
+    /// What the sender's roles must allow for an event of this kind.
+    fn wanted(&self) -> Permissions {
+        match self.event.event_type.as_str() {
+            "m.reaction" => Permissions::ADD_REACTIONS.with(Permissions::READ_MESSAGE_HISTORY),
+            _ if relation(&self.event.content).is_some_and(|(kind, _)| kind == "m.replace") => Permissions::NONE,
+            _ => Permissions::SEND_MESSAGES,
+        }
+    }
+
+    /// One user reacts to one event with one emoji once.
+    async fn check_reaction(&self, decision: &Decision<'_>, user: UserNo) -> Result<(), RoomsError> {
+        let Some((_, target)) = relation(&self.event.content) else { return Ok(()) };
+        let relates = self.event.content.get("m.relates_to").and_then(CanonicalJsonValue::as_object);
+        let key = relates.and_then(|relates| string(relates, "key")).unwrap_or_default();
+        if key.is_empty() || key.len() > REACTION_BYTES {
+            let problem = format!("must have 1 to {REACTION_BYTES} bytes");
+            return Err(Rejection::BadField { field: "key", problem }.into());
+        }
+        let place = decision.tx.row::<EventPlaces>(&EventIdKey::from(target)).await?;
+        let Some(place) = place.filter(|place| place.room == self.room) else {
+            return Err(Rejection::UnknownEvent.into());
+        };
+        let row = decision.tx.row::<Reactions>(&(self.room, place.event, key.to_owned(), user)).await?;
+        if row.is_some() { Err(Rejection::DuplicateReaction.into()) } else { Ok(()) }
+    }
+}

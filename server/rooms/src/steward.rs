@@ -1,0 +1,39 @@
+//! The home steward: the server's own user, who makes a guild's rooms and carries out structural changes
+//! for members whose roles allow them (design §3).
+
+use ruma::{CanonicalJsonObject, CanonicalJsonValue, OwnedUserId, UserId, signatures::sign_json};
+use serde_json::json;
+
+use crate::{Actor, Rooms, RoomsError, content::object, decision::Decision};
+
+/// The localpart of stewards; reserved on every server.
+pub const STEWARD_LOCALPART: &str = "nexus";
+
+impl Rooms {
+    /// This server's steward.
+    pub(crate) fn steward(&self) -> Result<OwnedUserId, RoomsError> {
+        UserId::parse_with_server_name(STEWARD_LOCALPART, self.server_name())
+            .map_err(|error| RoomsError::Internal(error.to_string()))
+    }
+}
+
+impl Decision<'_> {
+    /// Adds to `content` whose request the steward carries out: `nexus.actor`, signed by the actor's server.
+    pub(crate) fn on_behalf_of(
+        &self,
+        actor: &Actor,
+        action: &str,
+        reason: Option<&str>,
+        mut content: CanonicalJsonObject,
+    ) -> Result<CanonicalJsonObject, RoomsError> {
+        let mut request = object(json!({ "user": actor.user, "action": action, "ts": self.now.0 }));
+        let signer = &self.rooms.inner.signer;
+        sign_json(signer.server_name().as_str(), signer.key_pair(), &mut request)
+            .map_err(|error| RoomsError::Internal(error.to_string()))?;
+        content.insert("nexus.actor".to_owned(), CanonicalJsonValue::Object(request));
+        if let Some(reason) = reason {
+            content.insert("nexus.reason".to_owned(), CanonicalJsonValue::String(reason.to_owned()));
+        }
+        Ok(content)
+    }
+}

@@ -1,0 +1,7 @@
+//! Checks of the source tree: `make test` runs them with everything else.
+
+mod edges;
+mod links;
+mod sizes;
+mod sources;
+mod tree;

@@ -1,0 +1,330 @@
+//! Guilds as Discord users see them: channels, roles, members, permissions.
+
+use nexus_event_store::{
+    RoomNo, Rows, Scan, Snowflake, StoreError, UserNo,
+    catalogue::{Heads, RoomSnowflakes, UserSnowflakes},
+    codec::Text,
+};
+use ruma::OwnedRoomId;
+
+use crate::{
+    Membership, Reader, ViewError, Views,
+    permissions::{self, Permissions},
+    rows::{
+        GuildChannels, GuildMemberRow, GuildMembers, GuildOverwrites, GuildRoles, GuildRow, Guilds, Members,
+        MembershipRow, OverwriteRow, OverwriteTarget, RoleRow, RoomInfo,
+    },
+};
+
+/// A guild.
+#[derive(Clone, Debug)]
+pub struct Guild {
+    /// Its room.
+    pub room: RoomNo,
+    /// Its room id.
+    pub room_id: OwnedRoomId,
+    /// Its snowflake.
+    pub id: Snowflake,
+    /// Its name.
+    pub name: String,
+    /// Its owner.
+    pub owner: UserNo,
+    /// Discord's feature names.
+    pub features: Vec<String>,
+    /// How many members it has (the steward is none).
+    pub member_count: u64,
+}
+
+/// A channel of a guild.
+#[derive(Clone, Debug)]
+pub struct Channel {
+    /// Its room.
+    pub room: RoomNo,
+    /// Its room id.
+    pub room_id: OwnedRoomId,
+    /// Its snowflake.
+    pub id: Snowflake,
+    /// The guild's room.
+    pub guild: RoomNo,
+    /// The guild's snowflake.
+    pub guild_id: Snowflake,
+    /// Name, topic, kind and so on.
+    pub info: RoomInfo,
+    /// The category's snowflake.
+    pub parent_id: Option<Snowflake>,
+    /// The newest message.
+    pub last_message_id: Option<Snowflake>,
+    /// Permission overwrites.
+    pub overwrites: Vec<Overwrite>,
+}
+
+/// A permission overwrite.
+#[derive(Clone, Copy, Debug)]
+pub struct Overwrite {
+    /// Whom it is for.
+    pub target: OverwriteTarget,
+    /// The snowflake of that role or member.
+    pub id: Snowflake,
+    /// Allowed bits.
+    pub allow: Permissions,
+    /// Denied bits.
+    pub deny: Permissions,
+}
+
+/// A role.
+#[derive(Clone, Debug)]
+pub struct Role {
+    /// Its id; @everyone has the guild's.
+    pub id: Snowflake,
+    /// The rest.
+    pub row: RoleRow,
+}
+
+/// A member of a guild.
+#[derive(Clone, Debug)]
+pub struct GuildMember {
+    /// The user.
+    pub user: UserNo,
+    /// The user's snowflake.
+    pub id: Snowflake,
+    /// Nickname in the guild.
+    pub nick: Option<String>,
+    /// Roles besides @everyone.
+    pub roles: Vec<Snowflake>,
+    /// When the user joined, milliseconds since the Unix epoch.
+    pub joined_at_ms: u64,
+    /// Timed out until, milliseconds since the Unix epoch.
+    pub timeout_until_ms: Option<u64>,
+    /// The membership it rests on.
+    pub membership: MembershipRow,
+}
+
+/// A role id as a snowflake of `guild`.
+#[must_use]
+pub fn role_snowflake(guild: Snowflake, role: u64) -> Snowflake {
+    if role == 0 { guild } else { Snowflake(role) }
+}
+
+impl<R: Rows> Reader<'_, R> {
+    /// What `nexus.guild` says of a room.
+    ///
+    /// # Errors
+    /// Store errors.
+    pub async fn guild_row(&self, guild: RoomNo) -> Result<Option<GuildRow>, StoreError> {
+        self.rows.row::<Guilds>(&guild).await
+    }
+
+    /// What `user` may do in the guild, or in one of its channels; nothing for one who is no member.
+    ///
+    /// `overwrites` are the channel's; `now_ms` decides whether a timeout is over.
+    ///
+    /// # Errors
+    /// Store errors.
+    pub async fn permissions(
+        &self,
+        guild: RoomNo,
+        overwrites: Option<&[OverwriteRow]>,
+        user: UserNo,
+        now_ms: u64,
+    ) -> Result<Permissions, StoreError> {
+        let membership = self.membership(guild, user).await?;
+        let Some(row) = self.guild_row(guild).await? else { return Ok(Permissions::NONE) };
+        if membership.is_none_or(|row| row.membership != Membership::Join) {
+            return Ok(Permissions::NONE);
+        }
+        let extra = self.rows.row::<GuildMembers>(&(guild, user)).await?.unwrap_or_default();
+        let everyone = self.role_permissions(guild, "everyone").await?;
+        let mut roles = Vec::with_capacity(extra.roles.len());
+        for id in &extra.roles {
+            roles.push((*id, self.role_permissions(guild, &id.to_string()).await?));
+        }
+        let member = permissions::Member {
+            user,
+            is_owner: row.owner == user,
+            timed_out: extra.timeout_until_ms.is_some_and(|until| until > now_ms),
+            everyone,
+            roles: &roles,
+        };
+        Ok(match overwrites {
+            Some(overwrites) => permissions::in_channel(&member, overwrites),
+            None => permissions::in_guild(&member),
+        })
+    }
+
+    async fn role_permissions(&self, guild: RoomNo, key: &str) -> Result<Permissions, StoreError> {
+        let row = self.rows.row::<GuildRoles>(&(guild, Text::from(key))).await?;
+        Ok(row.map_or(Permissions::NONE, |row| Permissions(row.permissions)))
+    }
+}
+
+impl Views {
+    /// A guild.
+    ///
+    /// # Errors
+    /// Store errors.
+    pub async fn guild(&self, room: RoomNo) -> Result<Option<Guild>, ViewError> {
+        let Some(row) = self.store.row::<Guilds>(&room).await? else { return Ok(None) };
+        let info = self.info(room).await?;
+        Ok(Some(Guild {
+            room,
+            room_id: self.room_id(room).await?,
+            id: self.store.existing::<RoomSnowflakes>(&room).await?,
+            name: info.name.unwrap_or_default(),
+            owner: row.owner,
+            features: row.features,
+            member_count: info.joined.saturating_sub(1),
+        }))
+    }
+
+    /// The guilds a user is a member of.
+    ///
+    /// # Errors
+    /// Store errors.
+    pub async fn guilds_of(&self, user: UserNo) -> Result<Vec<RoomNo>, ViewError> {
+        let mut guilds = Vec::new();
+        for (room, row) in self.rooms_of(user).await? {
+            if row.membership == Membership::Join && self.store.row::<Guilds>(&room).await?.is_some() {
+                guilds.push(room);
+            }
+        }
+        Ok(guilds)
+    }
+
+    /// The channels of a guild, by position, then age.
+    ///
+    /// # Errors
+    /// Store errors.
+    pub async fn channels(&self, guild: RoomNo) -> Result<Vec<Channel>, ViewError> {
+        let mut channels = Vec::new();
+        for ((_, room), ()) in self.store.scan::<GuildChannels>(Scan::prefix::<GuildChannels>(&guild)).await? {
+            channels.extend(self.channel(room).await?);
+        }
+        channels.sort_by_key(|channel| (channel.info.position, channel.id));
+        Ok(channels)
+    }
+
+    /// A channel of a guild; `None` for any other room.
+    ///
+    /// # Errors
+    /// Store errors.
+    pub async fn channel(&self, room: RoomNo) -> Result<Option<Channel>, ViewError> {
+        let info = self.info(room).await?;
+        let Some(guild) = info.guild else { return Ok(None) };
+        let guild_id = self.store.existing::<RoomSnowflakes>(&guild).await?;
+        let parent_id = match info.parent {
+            Some(parent) => self.room_snowflake(parent).await?,
+            None => None,
+        };
+        let last = self.store.row::<Heads>(&room).await?.map(|head| head.last_snowflake);
+        let mut overwrites = Vec::new();
+        for row in self.overwrite_rows(room).await? {
+            let id = match row.target {
+                OverwriteTarget::Role(id) => role_snowflake(guild_id, id),
+                OverwriteTarget::Member(user) => self.store.existing::<UserSnowflakes>(&user).await?,
+            };
+            let (allow, deny) = (Permissions(row.allow), Permissions(row.deny));
+            overwrites.push(Overwrite { target: row.target, id, allow, deny });
+        }
+        Ok(Some(Channel {
+            room,
+            room_id: self.room_id(room).await?,
+            id: self.store.existing::<RoomSnowflakes>(&room).await?,
+            guild,
+            guild_id,
+            info,
+            parent_id,
+            last_message_id: last.filter(|id| *id != Snowflake::default()),
+            overwrites,
+        }))
+    }
+
+    async fn overwrite_rows(&self, channel: RoomNo) -> Result<Vec<OverwriteRow>, ViewError> {
+        let rows = self.store.scan::<GuildOverwrites>(Scan::prefix::<GuildOverwrites>(&channel)).await?;
+        Ok(rows.into_iter().map(|(_, row)| row).collect())
+    }
+
+    /// The roles of a guild, lowest first; @everyone is always there.
+    ///
+    /// # Errors
+    /// Store errors.
+    pub async fn roles(&self, guild: RoomNo) -> Result<Vec<Role>, ViewError> {
+        let guild_id = self.store.existing::<RoomSnowflakes>(&guild).await?;
+        let rows = self.store.scan::<GuildRoles>(Scan::prefix::<GuildRoles>(&guild)).await?;
+        let mut roles: Vec<Role> = rows
+            .into_iter()
+            .map(|(_, row)| Role { id: role_snowflake(guild_id, row.id), row })
+            .collect();
+        roles.sort_by_key(|role| (role.row.position, role.id));
+        Ok(roles)
+    }
+
+    /// A member of a guild.
+    ///
+    /// # Errors
+    /// Store errors.
+    pub async fn guild_member(&self, guild: RoomNo, user: UserNo) -> Result<Option<GuildMember>, ViewError> {
+        match self.membership(guild, user).await? {
+            Some(row) if row.membership == Membership::Join => self.member(guild, user, row).await.map(Some),
+            _ => Ok(None),
+        }
+    }
+
+    async fn member(
+        &self,
+        guild: RoomNo,
+        user: UserNo,
+        membership: MembershipRow,
+    ) -> Result<GuildMember, ViewError> {
+        let extra: GuildMemberRow =
+            self.store.row::<GuildMembers>(&(guild, user)).await?.unwrap_or_default();
+        Ok(GuildMember {
+            user,
+            id: self.user_snowflake(user).await?,
+            nick: extra.nick,
+            roles: extra.roles.into_iter().map(Snowflake).collect(),
+            joined_at_ms: membership.since_ms,
+            timeout_until_ms: extra.timeout_until_ms,
+            membership,
+        })
+    }
+
+    /// Members of a guild by snowflake after `after`; stewards are left out.
+    ///
+    /// # Errors
+    /// Store errors.
+    pub async fn guild_members(
+        &self,
+        guild: RoomNo,
+        after: Option<Snowflake>,
+        limit: usize,
+    ) -> Result<Vec<GuildMember>, ViewError> {
+        let mut members = Vec::new();
+        for ((_, user), row) in self.store.scan::<Members>(Scan::prefix::<Members>(&guild)).await? {
+            if row.membership == Membership::Join && self.user_id(user).await?.localpart() != "nexus" {
+                members.push(self.member(guild, user, row).await?);
+            }
+        }
+        members.retain(|member| after.is_none_or(|after| member.id > after));
+        members.sort_by_key(|member| member.id);
+        members.truncate(limit);
+        Ok(members)
+    }
+
+    /// What `user` may do in the guild, or in one of its channels.
+    ///
+    /// # Errors
+    /// Store errors.
+    pub async fn permissions(
+        &self,
+        guild: RoomNo,
+        channel: Option<RoomNo>,
+        user: UserNo,
+    ) -> Result<Permissions, ViewError> {
+        let now_ms = self.store.world().now().0;
+        let overwrites = match channel {
+            Some(channel) => Some(self.overwrite_rows(channel).await?),
+            None => None,
+        };
+        self.reader().permissions(guild, overwrites.as_deref(), user, now_ms).await
+    }
+}

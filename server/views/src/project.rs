@@ -1,0 +1,99 @@
+//! From events to view rows: pure functions of (event, rows before it), run inside the event's commit.
+//!
+//! A projection does no I/O of its own, cannot refuse an accepted event, and reads only rows that the same
+//! room's earlier events wrote, so deriving everything again from the log gives the same rows. Content is
+//! hostile: a field of the wrong type reads as absent.
+
+use nexus_event_store::{EventNo, RoomNo, Rows as _, Snowflake, StoreError, Tx, UserNo};
+use nexus_state_resolution::Pdu;
+use serde_json::Value;
+
+use crate::rows::{Infos, RoomInfo};
+
+mod guild;
+mod member;
+mod message;
+mod redaction;
+
+pub use redaction::project_redaction;
+
+/// An event on its way into the views.
+#[derive(Clone, Copy, Debug)]
+pub struct NewEvent<'a> {
+    /// Its room.
+    pub room: RoomNo,
+    /// Its number.
+    pub no: EventNo,
+    /// What was signed.
+    pub pdu: &'a Pdu,
+    /// Who sent it.
+    pub sender: UserNo,
+    /// Its snowflake, if it is shown as a message.
+    pub snowflake: Option<Snowflake>,
+    /// Whether it is (or was, in a replay) part of the room's current state once applied.
+    pub is_current_state: bool,
+}
+
+/// The event types that are shown as messages and get a snowflake.
+#[must_use]
+pub fn is_message_type(event_type: &str) -> bool {
+    matches!(event_type, "m.room.message" | "m.sticker" | "m.room.encrypted" | "m.poll.start")
+}
+
+/// The event and the kind of its relation, as the content says.
+#[must_use]
+pub fn relation(content: &Value) -> Option<(&str, &str)> {
+    let relates = content.get("m.relates_to")?;
+    Some((relates.get("rel_type")?.as_str()?, relates.get("event_id")?.as_str()?))
+}
+
+/// Writes what `event` means for the views.
+///
+/// # Errors
+/// Store errors.
+pub async fn project(tx: &Tx, event: NewEvent<'_>) -> Result<(), StoreError> {
+    let content: Value = event.pdu.content_as().unwrap_or(Value::Null);
+    let Some(state_key) = event.pdu.state_key() else {
+        return message::project(tx, event, &content).await;
+    };
+    if !event.is_current_state {
+        return Ok(());
+    }
+    match (event.pdu.event_type(), state_key) {
+        ("m.room.member", user) => member::project(tx, event, user, &content).await,
+        ("m.room.name", "") => change_info(tx, event.room, |info| info.name = text(&content, "name")).await,
+        ("m.room.topic", "") => change_info(tx, event.room, |info| info.topic = text(&content, "topic")).await,
+        ("nexus.guild", "") => guild::project_guild(tx, event, &content).await,
+        ("nexus.channel", channel) => guild::project_channel(tx, event, channel, &content).await,
+        ("nexus.role", key) => guild::project_role(tx, event, key, &content).await,
+        ("nexus.member", _) => guild::project_member(tx, event, &content).await,
+        ("nexus.overwrite", key) => guild::project_overwrite(tx, key, &content).await,
+        _ => Ok(()),
+    }
+}
+
+/// Changes a room's row at a glance.
+pub(crate) async fn change_info(
+    tx: &Tx,
+    room: RoomNo,
+    change: impl FnOnce(&mut RoomInfo),
+) -> Result<(), StoreError> {
+    let mut info = tx.row::<Infos>(&room).await?.unwrap_or_default();
+    change(&mut info);
+    tx.put::<Infos>(&room, &info);
+    Ok(())
+}
+
+/// A string field; empty counts as absent.
+pub(crate) fn text(content: &Value, field: &str) -> Option<String> {
+    content.get(field)?.as_str().filter(|text| !text.is_empty()).map(str::to_owned)
+}
+
+/// A decimal string or an integer as bits.
+pub(crate) fn bits(content: &Value, field: &str) -> u64 {
+    match content.get(field) {
+        Some(Value::String(text)) => text.parse().unwrap_or(0),
+        Some(Value::Number(number)) => number.as_u64().unwrap_or(0),
+        _ => 0,
+    }
+}

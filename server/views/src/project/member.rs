@@ -1,0 +1,52 @@
+//! `m.room.member`: memberships and member counts.
+
+use nexus_event_store::{Rows as _, StoreError, Tx, UserNo, feed::Topic};
+use serde_json::Value;
+
+use super::{NewEvent, change_info, text};
+use crate::rows::{Members, Membership, MembershipRow, Memberships};
+
+pub(super) async fn project(
+    tx: &Tx,
+    event: NewEvent<'_>,
+    user: &str,
+    content: &Value,
+) -> Result<(), StoreError> {
+    let membership =
+        content.get("membership").and_then(Value::as_str).and_then(Membership::parse).unwrap_or(Membership::Leave);
+    let user: UserNo = tx.intern_user(user).await?;
+    let before = tx.row::<Members>(&(event.room, user)).await?;
+    let now_ms = u64::from(event.pdu.origin_server_ts().get());
+    let since_ms = match &before {
+        Some(row) if row.membership == membership => row.since_ms,
+        _ => now_ms,
+    };
+    let row = MembershipRow {
+        membership,
+        event: event.no,
+        position: Default::default(),
+        since_ms,
+        display_name: text(content, "displayname"),
+        avatar_url: text(content, "avatar_url"),
+    };
+    tx.put_positioned::<Members>(&(event.room, user), row.clone(), |row, at| row.position = at);
+    tx.put_positioned::<Memberships>(&(user, event.room), row, |row, at| row.position = at);
+    tx.announce(Topic::User(user));
+    let before = before.map_or(Membership::Leave, |row| row.membership);
+    if before != membership {
+        change_info(tx, event.room, |info| {
+            count(&mut info.joined, before, membership, Membership::Join);
+            count(&mut info.invited, before, membership, Membership::Invite);
+        })
+        .await?;
+    }
+    Ok(())
+}
+
+fn count(number: &mut u64, before: Membership, after: Membership, counted: Membership) {
+    if after == counted {
+        *number += 1;
+    } else if before == counted {
+        *number = number.saturating_sub(1);
+    }
+}

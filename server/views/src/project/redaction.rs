@@ -1,0 +1,109 @@
+//! What a redaction takes out of the views.
+//!
+//! Runs when a redaction takes effect, on the target as it was before. The row it writes about what was
+//! removed is a primary record: after the fact it can no longer be derived.
+
+use nexus_event_store::{
+    EventNo, RoomNo, Rows as _, Scan, StoreError, Tx,
+    catalogue::{EventPlaces, Events, RemovedBy},
+    event_id::EventIdKey,
+    rows::RemovedRow,
+};
+use serde_json::Value;
+
+use super::{NewEvent, project, relation};
+use crate::{
+    event::Event,
+    rows::{EditRow, MessageRow, Messages, Reactions, RelationKind, Relations},
+};
+
+/// Takes `target` (as it was) out of the views; `emptied` is what is left of it.
+///
+/// # Errors
+/// Store errors.
+pub async fn project_redaction(
+    tx: &Tx,
+    redaction: EventNo,
+    target: &Event,
+    emptied: NewEvent<'_>,
+) -> Result<(), StoreError> {
+    let removed = remove(tx, target, emptied).await?;
+    tx.put::<RemovedBy>(&(target.room, redaction), &removed);
+    Ok(())
+}
+
+async fn remove(tx: &Tx, target: &Event, emptied: NewEvent<'_>) -> Result<RemovedRow, StoreError> {
+    if let Some(snowflake) = target.snowflake {
+        tx.delete::<Messages>(&(target.room, snowflake));
+        return Ok(RemovedRow::Message(snowflake));
+    }
+    if target.pdu.state_key().is_some() {
+        // What is left of a state event still is the state: derive from that.
+        project(tx, emptied).await?;
+        return Ok(RemovedRow::Other);
+    }
+    let content: Value = target.pdu.content_as().unwrap_or(Value::Null);
+    let Some((_, parent)) = relation(&content) else { return Ok(RemovedRow::Other) };
+    let Some(parent) = tx.row::<EventPlaces>(&EventIdKey::from(parent)).await? else {
+        return Ok(RemovedRow::Other);
+    };
+    let relation_key = (target.room, parent.event, target.no);
+    let Some(kind) = tx.row::<Relations>(&relation_key).await? else { return Ok(RemovedRow::Other) };
+    tx.delete::<Relations>(&relation_key);
+    let Some(snowflake) = tx.existing::<Events>(&(target.room, parent.event)).await?.snowflake else {
+        return Ok(RemovedRow::Other);
+    };
+    match kind {
+        RelationKind::Annotation => {
+            let key = content["m.relates_to"]["key"].as_str().unwrap_or_default().to_owned();
+            tx.delete::<Reactions>(&(target.room, parent.event, key.clone(), emptied.sender));
+            Ok(RemovedRow::Reaction(snowflake, key, emptied.sender))
+        }
+        RelationKind::Replace => {
+            if let Some(mut message) = tx.row::<Messages>(&(target.room, snowflake)).await?
+                && message.edit.as_ref().is_some_and(|edit| edit.event == target.no)
+            {
+                message.edit = newest_edit(tx, target.room, parent.event, &message, target.no).await?;
+                tx.put::<Messages>(&(target.room, snowflake), &message);
+            }
+            Ok(RemovedRow::Edit(snowflake))
+        }
+        RelationKind::Thread | RelationKind::Reference => Ok(RemovedRow::Other),
+    }
+}
+
+/// The newest edit that is left once `without` is gone.
+async fn newest_edit(
+    tx: &Tx,
+    room: RoomNo,
+    parent: EventNo,
+    message: &MessageRow,
+    without: EventNo,
+) -> Result<Option<EditRow>, StoreError> {
+    let mut newest = None;
+    for ((_, _, child), kind) in tx.scan::<Relations>(Scan::prefix::<Relations>(&(room, parent))).await? {
+        if kind != RelationKind::Replace || child == without {
+            continue;
+        }
+        let row = tx.existing::<Events>(&(room, child)).await?;
+        let Some(edit) = as_edit(tx, message, child, &row.event_id, &row.json).await? else { continue };
+        newest = newest.max(Some(edit));
+    }
+    Ok(newest)
+}
+
+/// The edit that a kept event is of `message`, if it is a valid one.
+async fn as_edit(
+    tx: &Tx,
+    message: &MessageRow,
+    event: EventNo,
+    event_id: &str,
+    json: &str,
+) -> Result<Option<EditRow>, StoreError> {
+    let Ok(pdu) = serde_json::from_str::<Value>(json) else { return Ok(None) };
+    let Some(sender) = pdu["sender"].as_str() else { return Ok(None) };
+    let valid = tx.intern_user(sender).await? == message.author
+        && pdu["content"]["m.new_content"].is_object();
+    let ts_ms = pdu["origin_server_ts"].as_u64().unwrap_or(0);
+    Ok(valid.then(|| EditRow { ts_ms, event_id: event_id.to_owned(), event }))
+}

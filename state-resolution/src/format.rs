@@ -1,0 +1,257 @@
+//! The event format: which fields a PDU has, of which type, and how large it may be.
+//!
+//! [`check_format`] judges foreign JSON, `check_draft` judges what a command wants to append; both
+//! answer with the same [`FormatError`]. `ruma` has such a check too, but it refuses an event of exactly
+//! 65,536 bytes, which the specification allows, and leaves `content` and `origin_server_ts` unchecked.
+//!
+//! **Units**: bytes of UTF-8, of canonical JSON for the whole event.
+//! **Source**: Matrix v1.19, client-server API "Size limits"; server-server API, PDU definitions.
+
+use ruma::{CanonicalJsonObject, CanonicalJsonValue, EventId, Int, RoomId, UserId};
+use thiserror::Error;
+
+use crate::{Draft, RoomVersion};
+
+/// The most bytes an event has in federation form: canonical JSON with hashes and signatures.
+pub const EVENT_BYTES_MAX: usize = 65_536;
+
+/// The most bytes a sender, room id, event id, type or state key has.
+pub const FIELD_BYTES_MAX: usize = 255;
+
+/// The most `prev_events` an event may cite.
+pub const PREV_EVENTS_MAX: usize = 20;
+
+/// The most `auth_events` an event may cite.
+pub const AUTH_EVENTS_MAX: usize = 10;
+
+const DEPTH_MAX: u64 = (1 << 53) - 1;
+
+/// Why something is not an event of its room version.
+#[derive(Clone, Debug, Error, PartialEq, Eq)]
+pub enum FormatError {
+    /// The canonical JSON is too long.
+    #[error("event has {bytes} bytes, the limit is {limit}")]
+    TooLarge {
+        /// Its length.
+        bytes: usize,
+        /// The most it may have.
+        limit: usize,
+    },
+    /// A string field is too long.
+    #[error("field {field} has {bytes} bytes, the limit is {limit}")]
+    FieldTooLong {
+        /// The field.
+        field: &'static str,
+        /// Its length.
+        bytes: usize,
+        /// The most it may have.
+        limit: usize,
+    },
+    /// A list field has too many entries.
+    #[error("field {field} has {count} entries, the limit is {limit}")]
+    TooMany {
+        /// The field.
+        field: &'static str,
+        /// The entries it has.
+        count: usize,
+        /// The most it may have.
+        limit: usize,
+    },
+    /// A required field is absent.
+    #[error("field {field} is missing")]
+    Missing {
+        /// The field.
+        field: &'static str,
+    },
+    /// A field is there that this room version forbids.
+    #[error("field {field} is forbidden here")]
+    Forbidden {
+        /// The field.
+        field: &'static str,
+    },
+    /// A field has another JSON type than it must.
+    #[error("field {field} is not {expected}")]
+    WrongType {
+        /// The field.
+        field: &'static str,
+        /// The type it must have, with its article.
+        expected: &'static str,
+    },
+    /// A field does not hold a valid id.
+    #[error("field {field} holds an invalid id")]
+    InvalidId {
+        /// The field.
+        field: &'static str,
+    },
+    /// A number is outside what the field allows.
+    #[error("field {field} is out of range")]
+    OutOfRange {
+        /// The field.
+        field: &'static str,
+    },
+    /// The create event is cited although this room version implies it.
+    #[error("auth_events cite the create event")]
+    CreateCited,
+}
+
+/// Check the event format of `version` on a PDU without `unsigned`.
+///
+/// `json_bytes` is the length of its canonical JSON.
+pub fn check_format(
+    version: RoomVersion,
+    event: &CanonicalJsonObject,
+    json_bytes: usize,
+) -> Result<(), FormatError> {
+    check_size(json_bytes)?;
+    let rules = &version.rules().event_format;
+
+    let event_type = required(event, "type").and_then(|value| short_string(value, "type"))?;
+    let sender = required(event, "sender").and_then(|value| short_string(value, "sender"))?;
+    <&UserId>::try_from(sender).map_err(|_| FormatError::InvalidId { field: "sender" })?;
+    if let Some(state_key) = event.get("state_key") {
+        short_string(state_key, "state_key")?;
+    }
+
+    let is_create = event_type == "m.room.create";
+    let room_id = match event.get("room_id") {
+        None if is_create && !rules.require_room_create_room_id => None,
+        None => return Err(FormatError::Missing { field: "room_id" }),
+        Some(_) if is_create && !rules.require_room_create_room_id => {
+            return Err(FormatError::Forbidden { field: "room_id" });
+        }
+        Some(value) => Some(
+            <&RoomId>::try_from(short_string(value, "room_id")?)
+                .map_err(|_| FormatError::InvalidId { field: "room_id" })?,
+        ),
+    };
+
+    event_ids(event, "prev_events", PREV_EVENTS_MAX)?;
+    let auth_events = event_ids(event, "auth_events", AUTH_EVENTS_MAX)?;
+    check_create_not_cited(version, room_id, auth_events.iter().filter_map(|id| id.as_str()))?;
+
+    natural(event, "depth")?;
+    natural(event, "origin_server_ts")?;
+    object(event, "content")?;
+    object(event, "hashes")?;
+    object(event, "signatures")?;
+    Ok(())
+}
+
+/// Check what a draft says before anything is hashed; the size is known only afterwards.
+pub(crate) fn check_draft(version: RoomVersion, draft: &Draft) -> Result<(), FormatError> {
+    let rules = &version.rules().event_format;
+    check_length("type", &draft.event_type)?;
+    check_length("sender", draft.sender.as_str())?;
+    check_length("state_key", draft.state_key.as_deref().unwrap_or_default())?;
+    check_length("room_id", draft.room_id.as_ref().map(|id| id.as_str()).unwrap_or_default())?;
+    check_length("redacts", draft.redacts.as_ref().map(|id| id.as_str()).unwrap_or_default())?;
+
+    let is_create = draft.event_type == "m.room.create";
+    let names_room = !is_create || rules.require_room_create_room_id;
+    match (&draft.room_id, names_room) {
+        (None, true) => return Err(FormatError::Missing { field: "room_id" }),
+        (Some(_), false) => return Err(FormatError::Forbidden { field: "room_id" }),
+        (Some(_), true) | (None, false) => {}
+    }
+
+    check_count("prev_events", draft.prev_events.len(), PREV_EVENTS_MAX)?;
+    check_count("auth_events", draft.auth_events.len(), AUTH_EVENTS_MAX)?;
+    for id in &draft.prev_events {
+        check_length("prev_events", id.as_str())?;
+    }
+    for id in &draft.auth_events {
+        check_length("auth_events", id.as_str())?;
+    }
+    let cited = draft.auth_events.iter().map(|id| id.as_str());
+    check_create_not_cited(version, draft.room_id.as_deref(), cited)?;
+    if draft.depth > DEPTH_MAX {
+        return Err(FormatError::OutOfRange { field: "depth" });
+    }
+    Ok(())
+}
+
+pub(crate) fn check_size(bytes: usize) -> Result<(), FormatError> {
+    if bytes > EVENT_BYTES_MAX {
+        return Err(FormatError::TooLarge { bytes, limit: EVENT_BYTES_MAX });
+    }
+    Ok(())
+}
+
+fn check_create_not_cited<'a>(
+    version: RoomVersion,
+    room_id: Option<&RoomId>,
+    mut auth_events: impl Iterator<Item = &'a str>,
+) -> Result<(), FormatError> {
+    if version.rules().event_format.allow_room_create_in_auth_events {
+        return Ok(());
+    }
+    let Some(room_id) = room_id else { return Ok(()) };
+    if auth_events.any(|id| id.strip_prefix('$') == Some(room_id.strip_sigil())) {
+        return Err(FormatError::CreateCited);
+    }
+    Ok(())
+}
+
+fn check_length(field: &'static str, value: &str) -> Result<(), FormatError> {
+    if value.len() > FIELD_BYTES_MAX {
+        return Err(FormatError::FieldTooLong { field, bytes: value.len(), limit: FIELD_BYTES_MAX });
+    }
+    Ok(())
+}
+
+fn check_count(field: &'static str, count: usize, limit: usize) -> Result<(), FormatError> {
+    if count > limit {
+        return Err(FormatError::TooMany { field, count, limit });
+    }
+    Ok(())
+}
+
+fn required<'a>(
+    event: &'a CanonicalJsonObject,
+    field: &'static str,
+) -> Result<&'a CanonicalJsonValue, FormatError> {
+    event.get(field).ok_or(FormatError::Missing { field })
+}
+
+fn short_string<'a>(value: &'a CanonicalJsonValue, field: &'static str) -> Result<&'a str, FormatError> {
+    let text = value.as_str().ok_or(FormatError::WrongType { field, expected: "a string" })?;
+    check_length(field, text)?;
+    Ok(text)
+}
+
+/// A list field, each entry checked to be an event id.
+fn event_ids<'a>(
+    event: &'a CanonicalJsonObject,
+    field: &'static str,
+    limit: usize,
+) -> Result<&'a [CanonicalJsonValue], FormatError> {
+    let list = required(event, field)?
+        .as_array()
+        .ok_or(FormatError::WrongType { field, expected: "a list of event ids" })?;
+    check_count(field, list.len(), limit)?;
+    for entry in list {
+        let id = short_string(entry, field)?;
+        <&EventId>::try_from(id).map_err(|_| FormatError::InvalidId { field })?;
+    }
+    Ok(list)
+}
+
+fn natural(event: &CanonicalJsonObject, field: &'static str) -> Result<(), FormatError> {
+    let number = required(event, field)?
+        .as_integer()
+        .ok_or(FormatError::WrongType { field, expected: "an integer" })?;
+    if number < Int::from(0) {
+        return Err(FormatError::OutOfRange { field });
+    }
+    Ok(())
+}
+
+fn object(event: &CanonicalJsonObject, field: &'static str) -> Result<(), FormatError> {
+    match required(event, field)? {
+        CanonicalJsonValue::Object(_) => Ok(()),
+        _ => Err(FormatError::WrongType { field, expected: "an object" }),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,1 @@
+"""Nexus beside Synapse on one machine: start them, load them, measure them, print the table."""
