@@ -12,7 +12,9 @@ use std::{
 fn serve(folder: &Path, environment: &[(&str, &str)]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_nexus"));
     let ours = std::env::vars().map(|(name, _)| name).filter(|name| name.starts_with("NEXUS_"));
-    ours.for_each(|name| drop(command.env_remove(name)));
+    ours.for_each(|name| {
+        command.env_remove(name);
+    });
     command.arg("serve").current_dir(folder).envs(environment.iter().copied());
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     command

@@ -6,6 +6,7 @@ mod applications;
 mod records;
 mod registration;
 mod revocation;
+mod scheduling;
 mod sessions;
 mod tmp_bench;
 mod world;

@@ -1,10 +1,13 @@
 //! Logins, refreshes and logouts, one rule each.
 
-use std::time::Duration;
+use std::{sync::atomic::Ordering, time::Duration};
 
 use nexus_accounts::{AccountError, PasswordChange, SessionRequest};
 
-use crate::world::{Fixture, PASSWORD, login_request};
+use crate::{
+    scheduling::others_first,
+    world::{Fixture, PASSWORD, login_request},
+};
 
 #[tokio::test]
 async fn a_lasting_session_is_good_until_it_is_revoked() {
@@ -124,6 +127,7 @@ async fn refreshes_at_the_same_moment_leave_one_good_answer() {
     server.join("alice").await;
     let refresh = server.login("alice", "D", true).await.refresh_token.unwrap();
     let (one, other) = tokio::join!(server.accounts.refresh(&refresh), server.accounts.refresh(&refresh));
+    assert_eq!(server.store.statistics().conflicts.load(Ordering::Relaxed), 1);
     let (one, other) = (one.unwrap().access_token, other.unwrap().access_token);
     assert_ne!(server.is_good(&one).await, server.is_good(&other).await);
 }
@@ -210,20 +214,39 @@ async fn a_new_password_ends_other_sessions() {
 }
 
 #[tokio::test]
-async fn a_login_and_a_password_change_at_the_same_moment_agree() {
+async fn a_session_that_began_before_a_password_change_ends_with_it() {
     let server = Fixture::new().await;
     let alice = server.join("alice").await.user;
-    // The login is staged but not durable when the password changes: its session must not outlive it.
+    let change = || PasswordChange { password: "new".to_owned(), keep_device: None, logout_others: true };
+    let login = || server.accounts.login(login_request("alice", PASSWORD, "D", false));
+    // The login is decided but not durable when the password changes.
     server.disk.hold(true);
-    let change = PasswordChange { password: "new".to_owned(), keep_device: None, logout_others: true };
-    let release = async {
-        tokio::task::yield_now().await;
-        server.disk.hold(false);
+    let later_change = async {
+        others_first().await;
+        server.accounts.change_password(alice, change()).await
     };
-    let login = server.accounts.login(login_request("alice", PASSWORD, "D", false));
-    let (session, changed, ()) = tokio::join!(login, server.accounts.change_password(alice, change), release);
+    let release = async {
+        others_first().await;
+        server.disk.release_later().await;
+    };
+    let (session, changed, ()) = tokio::join!(login(), later_change, release);
     changed.unwrap();
     assert!(!server.is_good(&session.unwrap().access_token).await);
+    assert!(server.accounts.devices(alice).await.unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn a_login_that_is_checked_against_an_old_password_fails() {
+    let server = Fixture::new().await;
+    let alice = server.join("alice").await.user;
+    let change = PasswordChange { password: "new".to_owned(), keep_device: None, logout_others: true };
+    let login = server.accounts.login(login_request("alice", PASSWORD, "D", false));
+    let (session, changed) = tokio::join!(login, server.accounts.change_password(alice, change));
+    changed.unwrap();
+    match session {
+        Ok(session) => assert!(!server.is_good(&session.access_token).await),
+        Err(error) => assert!(matches!(error, AccountError::WrongPassword), "{error}"),
+    }
     assert!(server.accounts.devices(alice).await.unwrap().is_empty());
 }
 

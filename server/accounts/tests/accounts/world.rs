@@ -1,4 +1,4 @@
-//! A server's accounts in a test: manual clock, seeded randomness, a disk that can be held back.
+//! A server's accounts in a test: manual clock, seeded randomness, scheduling by the test.
 
 use std::{
     sync::{
@@ -14,16 +14,14 @@ use nexus_accounts::{
 };
 use nexus_event_store::{
     Store,
-    kv::{
-        KvError,
-        memory::{Disk, MemoryEngine},
-    },
+    kv::{KvError, memory::MemoryEngine},
     world::{BoxFuture, Clock, CpuPool, Random, Spawn, UnixMs, World},
 };
 use rand_chacha::ChaCha20Rng;
 use rand_core::{RngCore, SeedableRng};
 use ruma::server_name;
-use tokio::sync::watch;
+
+use crate::scheduling::{HeldDisk, YieldingEngine};
 
 /// 2026-11-22.
 const START_MS: u64 = 1_795_305_600_000;
@@ -86,35 +84,11 @@ impl CpuPool for Inline {
     }
 }
 
-/// A disk whose syncs wait while it is held.
-#[derive(Clone)]
-pub(crate) struct HeldDisk(watch::Sender<bool>);
-
-impl HeldDisk {
-    pub(crate) fn hold(&self, held: bool) {
-        self.0.send_replace(held);
-    }
-}
-
-impl Disk for HeldDisk {
-    fn sync(&self, _: usize) -> BoxFuture<'static, Result<(), KvError>> {
-        let mut held = self.0.subscribe();
-        Box::pin(async move {
-            held.wait_for(|held| !held).await.expect("the fixture has the sender");
-            Ok(())
-        })
-    }
-}
-
 struct OneInvite;
 
 impl InviteCheck for OneInvite {
     fn is_valid<'a>(&'a self, code: &'a str) -> BoxFuture<'a, bool> {
-        Box::pin(async move {
-            // As long as a real check takes, others get their turn.
-            tokio::task::yield_now().await;
-            code == INVITE
-        })
+        Box::pin(std::future::ready(code == INVITE))
     }
 }
 
@@ -129,7 +103,7 @@ impl Fixture {
         let mut config = AccountsConfig::new(server_name!("example.org").to_owned(), Arc::new(OneInvite));
         config.password_cost = PasswordCost::Minimum;
         change(&mut config);
-        let disk = HeldDisk(watch::Sender::new(false));
+        let disk = HeldDisk::new();
         let engine = MemoryEngine::new(Arc::new(disk.clone()));
         Self::start(engine, disk, config, ManualClock(Arc::new(START_MS.into())), 1).await
     }
@@ -155,7 +129,7 @@ impl Fixture {
             cpu: Arc::new(Inline),
         };
         let on_fatal = Arc::new(|error: &KvError| panic!("the engine failed: {error}"));
-        let store = Store::open(Arc::new(engine.clone()), world, on_fatal).await.unwrap();
+        let store = Store::open(Arc::new(YieldingEngine(engine.clone())), world, on_fatal).await.unwrap();
         let accounts = Accounts::new(store.clone(), config.clone());
         Self { accounts, store, disk, engine, config, clock, starts }
     }
