@@ -71,12 +71,13 @@ def resident_bytes(pid: int) -> int:
 
 
 def disk_bytes(folder: pathlib.Path) -> int:
-    """What a folder takes on disk: allocated blocks, not lengths."""
+    """What is written in a folder: room that a log reserves ahead is not counted, nor are holes."""
     total = 0
     for root, _, files in os.walk(folder):
         for name in files:
             try:
-                total += os.lstat(os.path.join(root, name)).st_blocks * 512
+                status = os.lstat(os.path.join(root, name))
+                total += min(status.st_size, status.st_blocks * 512)
             except FileNotFoundError:
                 continue  # the server deleted it meanwhile
     return total

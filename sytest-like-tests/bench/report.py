@@ -58,6 +58,7 @@ ROWS = [
     ("resident after the load (MiB)", "loaded_bytes", MIB, 1, True),
     ("store after the load (MiB)", "stored_bytes", MIB, 2, True),
     ("store growth per send (bytes)", "stored_bytes_per_send", 1, 0, True),
+    ("the same after the restart (bytes)", "settled_bytes_per_send", 1, 0, True),
     ("acknowledged sends per log sync", "", 1, 2, None),
     ("disk flushes during the sends", "device_flushes", 1, 0, None),
     ("cores that other processes took meanwhile", "other_cores", 1, 2, None),

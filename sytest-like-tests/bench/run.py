@@ -83,6 +83,7 @@ def measure(server: Server, binary: pathlib.Path, plan: Plan) -> Run:
         if plan.saturation_messages:
             result["saturation"] = saturation(server, generator, plan)
         result["kept"] = after_a_crash(server, generator)
+        result["settled_bytes_per_send"] = settled_growth(server, result)
         return result
     finally:
         server.stop()
@@ -119,6 +120,7 @@ def window(server: Server, generator: Generator, population: str, clients: int, 
         "generator_cores": generator_s / report["seconds"],
         "other_cores": max(machine_s - server_s - database_s - generator_s, 0.0) / report["seconds"],
         "loaded_bytes": resident,
+        "stored_bytes_before": stored,
         "stored_bytes": stored_after,
         "stored_bytes_per_send": (stored_after - stored) / sends,
         "transactions": _difference(counted, counters, "transactions"),
@@ -149,6 +151,12 @@ def after_a_crash(server: Server, generator: Generator) -> Run:
     server.kill()
     restart_s = server.start()
     return {"restart_s": restart_s, **generator.check("load", "load")}
+
+
+def settled_growth(server: Server, result: Run) -> float:
+    """Bytes per message since the window began, once a restart has turned the log into tables."""
+    later = (result.get("delivery", {}).get("acknowledged", 0), result.get("saturation", {}).get("sends", 0))
+    return (server.stored_bytes() - result["stored_bytes_before"]) / (result["sends"] + sum(later))
 
 
 def _spent(server: Server) -> list[float]:

@@ -40,7 +40,25 @@ enum Job {
 /// A RocksDB folder, opened for this process alone.
 pub struct RocksEngine {
     db: Arc<DB>,
+    /// Present until the engine is dropped.
+    writer: Option<Writer>,
+}
+
+struct Writer {
     jobs: std::sync::mpsc::Sender<Job>,
+    thread: thread::JoinHandle<()>,
+}
+
+impl Drop for RocksEngine {
+    /// Waits for the write thread, so that the folder is closed when the engine is gone: a process that
+    /// ends while a thread is still closing RocksDB is torn down under its feet.
+    fn drop(&mut self) {
+        if let Some(Writer { jobs, thread }) = self.writer.take() {
+            drop(jobs);
+            // It panicked, and said so, or it has ended.
+            drop(thread.join());
+        }
+    }
 }
 
 impl RocksEngine {
@@ -66,7 +84,7 @@ impl RocksEngine {
         let db = Arc::new(DB::open_cf_descriptors(&options, folder, families).map_err(engine_error)?);
         let (jobs, queue) = std::sync::mpsc::channel();
         let writer = Arc::clone(&db);
-        thread::Builder::new()
+        let thread = thread::Builder::new()
             .name("store-writer".to_owned())
             .spawn(move || {
                 for job in queue {
@@ -78,7 +96,7 @@ impl RocksEngine {
                 }
             })
             .map_err(|error| KvError::Engine(error.to_string().into()))?;
-        Ok(Self { db, jobs })
+        Ok(Self { db, writer: Some(Writer { jobs, thread }) })
     }
 
     fn submit(
@@ -86,7 +104,7 @@ impl RocksEngine {
         job: impl FnOnce(oneshot::Sender<Result<(), KvError>>) -> Job,
     ) -> BoxFuture<'static, Result<(), KvError>> {
         let (done, result) = oneshot::channel();
-        let sent = self.jobs.send(job(done)).is_ok();
+        let sent = self.writer.as_ref().is_some_and(|writer| writer.jobs.send(job(done)).is_ok());
         Box::pin(async move {
             match (sent, result.await) {
                 (true, Ok(result)) => result,

@@ -94,15 +94,47 @@ fn the_seed_gives_the_public_key_of_its_author() {
 #[test]
 fn wrong_key_files_are_refused_by_name() {
     let good = b"ed25519 a_Abcd n2Fxnu/9WmC6hEr0kuwsxERJxWl7MmkZcDusAxyuf2A\n";
-    check_refused(good, 0o644, expect!["DIR/signing.key: is open to other users (mode 0644); make it private with chmod 600"]);
-    check_refused(good, 0o620, expect!["DIR/signing.key: is open to other users (mode 0620); make it private with chmod 600"]);
-    check_refused(b"", 0o600, expect![[r#"DIR/signing.key: is not a signing key: it should hold one line, "ed25519 a_XXXX SEED""#]]);
-    check_refused(b"\xff\xfe", 0o600, expect![[r#"DIR/signing.key: is not a signing key: it should hold one line, "ed25519 a_XXXX SEED""#]]);
-    check_refused(b"-----BEGIN PRIVATE KEY-----", 0o600, expect![[r#"DIR/signing.key: is not a signing key: it should hold one line, "ed25519 a_XXXX SEED""#]]);
-    check_refused(b"ed25519 a:b n2Fxnu/9WmC6hEr0kuwsxERJxWl7MmkZcDusAxyuf2A", 0o600, expect![[r#"DIR/signing.key: is not a signing key: it should hold one line, "ed25519 a_XXXX SEED""#]]);
-    check_refused(b"ed25519 a_Abcd dG9vIHNob3J0", 0o600, expect![[r#"DIR/signing.key: is not a signing key: it should hold one line, "ed25519 a_XXXX SEED""#]]);
+    check_refused(
+        good,
+        0o644,
+        expect!["DIR/signing.key: is open to other users (mode 0644); make it private with chmod 600"],
+    );
+    check_refused(
+        good,
+        0o620,
+        expect!["DIR/signing.key: is open to other users (mode 0620); make it private with chmod 600"],
+    );
+    check_refused(
+        b"",
+        0o600,
+        expect![[r#"DIR/signing.key: is not a signing key: it should hold one line, "ed25519 a_XXXX SEED""#]],
+    );
+    check_refused(
+        b"\xff\xfe",
+        0o600,
+        expect![[r#"DIR/signing.key: is not a signing key: it should hold one line, "ed25519 a_XXXX SEED""#]],
+    );
+    check_refused(
+        b"-----BEGIN PRIVATE KEY-----",
+        0o600,
+        expect![[r#"DIR/signing.key: is not a signing key: it should hold one line, "ed25519 a_XXXX SEED""#]],
+    );
+    check_refused(
+        b"ed25519 a:b n2Fxnu/9WmC6hEr0kuwsxERJxWl7MmkZcDusAxyuf2A",
+        0o600,
+        expect![[r#"DIR/signing.key: is not a signing key: it should hold one line, "ed25519 a_XXXX SEED""#]],
+    );
+    check_refused(
+        b"ed25519 a_Abcd dG9vIHNob3J0",
+        0o600,
+        expect![[r#"DIR/signing.key: is not a signing key: it should hold one line, "ed25519 a_XXXX SEED""#]],
+    );
     check_refused(&[b'x'; 5000], 0o600, expect!["DIR/signing.key: is not a signing key file"]);
-    check_refused(format!("ed25519 a_1 {}", BASE64.encode([0; 32])).as_bytes(), 0o600, expect!["DIR/signing.key: holds a well-known key that anybody could sign with; restore the real one"]);
+    check_refused(
+        format!("ed25519 a_1 {}", BASE64.encode([0; 32])).as_bytes(),
+        0o600,
+        expect!["DIR/signing.key: holds a well-known key that anybody could sign with; restore the real one"],
+    );
 }
 
 #[test]

@@ -1,8 +1,8 @@
 //! What a user may read of a room: the room's state as they may know it, and each event by the history
 //! visibility in force when it came.
 //!
-//! A member sees the present. Who left sees the room as it was when they left, and nothing after it. Who
-//! was never in it sees nothing, unless the room is `world_readable`.
+//! A member sees the present, and so does everybody while the room is `world_readable`. Otherwise who left
+//! sees the room as it was when they left, and nothing after it; who was never in it sees nothing.
 //!
 //! **Errors**: 403 `M_FORBIDDEN` for a room that one may not read, and alike for one that is not there, so
 //! that nobody can probe for rooms.
@@ -26,6 +26,8 @@ pub(crate) struct Access {
     pub(crate) room: RoomNo,
     /// The state that the user may know.
     pub(crate) state: NodeHash,
+    /// The commit after which nothing is for this user; `None` = the present is.
+    pub(crate) until: Option<Position>,
     /// What the user may see of its history.
     pub(crate) sight: Sight,
 }
@@ -43,15 +45,14 @@ impl Access {
         let membership = views.membership(room, user).await?;
         let head = views.head(room).await?;
         let sight = Sight::new(views, room, user_id, membership.as_ref()).await?;
-        let state = match sight.presence {
-            Presence::Joined => head.state,
-            Presence::Left { state, .. } => state,
-            Presence::Never if visibility(views, room, head.state).await? == Visibility::WorldReadable => {
-                head.state
-            }
-            Presence::Never => return Err(refused()),
+        let is_open = sight.presence == Presence::Joined
+            || visibility(views, room, head.state).await? == Visibility::WorldReadable;
+        let (state, until) = match sight.presence {
+            _ if is_open => (head.state, None),
+            Presence::Left { position, state } => (state, Some(position)),
+            Presence::Joined | Presence::Never => return Err(refused()),
         };
-        Ok(Self { room, state, sight })
+        Ok(Self { room, state, until, sight })
     }
 }
 

@@ -224,7 +224,20 @@ mod tests {
                 format!("{} -> {}\n", shown.escape_default(), outcome(bytes))
             })
             .collect();
-        expect![[r#""#]].assert_eq(&table);
+        expect![[r#"
+            {} -> 0 fields
+             -> 400 M_NOT_JSON: not JSON at line 1, column 0
+            { -> 400 M_NOT_JSON: not JSON at line 1, column 1
+            {} {} -> 400 M_NOT_JSON: not JSON at line 1, column 4
+            {\"a\":\"\u{fffd}\"} -> 400 M_NOT_JSON: not UTF-8 at byte 6
+            [] -> 400 M_BAD_JSON: not a JSON object
+            null -> 400 M_BAD_JSON: not a JSON object
+            {\"a\":{\"b\":[1,2.5]}} -> 400 M_BAD_JSON: not an integer between -(2^53)+1 and (2^53)-1: a.b[1]
+            {\"a\":9007199254740992} -> 400 M_BAD_JSON: not an integer between -(2^53)+1 and (2^53)-1: a
+            {\"a\":NaN} -> 400 M_NOT_JSON: not JSON at line 1, column 6
+            {\"a\":\"x\u{0}\"} -> 400 M_NOT_JSON: not JSON at line 1, column 8
+            {\"a\":[[[[[[[[[[[[[[[[[[[ -> 400 M_BAD_JSON: JSON is nested deeper than 100
+        "#]].assert_eq(&table);
     }
 
     #[test]
@@ -243,6 +256,16 @@ mod tests {
             fields.required_boolean("absent").unwrap_err(),
         ];
         let table: String = messages.iter().map(|error| format!("{error}\n")).collect();
-        expect![[r#""#]].assert_eq(&table);
+        expect![[r#"
+            400 M_BAD_JSON: s must be a string
+            400 M_BAD_JSON: b must be a boolean
+            400 M_BAD_JSON: n must be a number that is not negative
+            400 M_BAD_JSON: m must be a number
+            400 M_BAD_JSON: o must be an object
+            400 M_BAD_JSON: l must be a list
+            400 M_BAD_JSON: ls must be a list of strings
+            400 M_MISSING_PARAM: none is missing
+            400 M_MISSING_PARAM: absent is missing
+        "#]].assert_eq(&table);
     }
 }

@@ -227,3 +227,151 @@ fn internal(error: &dyn std::error::Error) -> ApiError {
     tracing::error!(error = %error, "request failed");
     ApiError::new(StatusCode::INTERNAL_SERVER_ERROR, "M_UNKNOWN", "the server failed; its log says why")
 }
+
+#[cfg(test)]
+mod tests {
+    use nexus_accounts::UsernameProblem;
+    use nexus_event_store::{Snowflake, codec::CodecError};
+    use nexus_views::Permissions;
+
+    use super::*;
+
+    fn rejections() -> Vec<Rejection> {
+        let text = || "why".to_owned();
+        vec![
+            Rejection::UnknownRoom,
+            Rejection::UnknownGuild,
+            Rejection::UnknownChannel,
+            Rejection::UnknownMessage,
+            Rejection::UnknownUser,
+            Rejection::UnknownInvite,
+            Rejection::UnknownEvent,
+            Rejection::NotMember,
+            Rejection::Forbidden { reason: text() },
+            Rejection::MissingPermission(Permissions::MANAGE_MESSAGES),
+            Rejection::Banned,
+            Rejection::BadField { field: "f", problem: text() },
+            Rejection::EventTooLarge { bytes: 70_000, limit: 65_536 },
+            Rejection::FieldTooLong { field: "f", bytes: 300, limit: 255 },
+            Rejection::DuplicateReaction,
+            Rejection::UnsupportedRoomVersion,
+            Rejection::RoomInUse,
+            Rejection::NotTextChannel,
+            Rejection::EmptyMessage,
+            Rejection::TooMany { what: "invites", limit: 100 },
+            Rejection::InvalidState { reason: text() },
+        ]
+    }
+
+    fn account_errors() -> Vec<AccountError> {
+        vec![
+            AccountError::InvalidUsername { reason: UsernameProblem::Empty },
+            AccountError::UsernameTaken,
+            AccountError::Reserved,
+            AccountError::WeakPassword,
+            AccountError::FieldTooLong { field: "f", bytes_max: 255 },
+            AccountError::FieldEmpty { field: "f" },
+            AccountError::WrongPassword,
+            AccountError::RegistrationClosed,
+            AccountError::InviteRequired,
+            AccountError::InvalidInvite,
+            AccountError::UnknownToken,
+            AccountError::ExpiredToken,
+            AccountError::TokenReused,
+            AccountError::Deactivated,
+            AccountError::UnknownUser,
+            AccountError::UnknownDevice,
+            AccountError::InvalidDevice,
+            AccountError::UnknownApplication(Snowflake(1)),
+            AccountError::NotYours(Snowflake(1)),
+            AccountError::Stopping,
+            AccountError::Store(StoreError::Stopped),
+        ]
+    }
+
+    fn failures() -> Vec<RoomsError> {
+        vec![
+            RoomsError::Internal("what".to_owned()),
+            StoreError::Conflict.into(),
+            StoreError::Kv(KvError::DiskFull).into(),
+            StoreError::Kv(KvError::Conflict).into(),
+            StoreError::Kv(KvError::Engine("io".into())).into(),
+            StoreError::Codec(CodecError::Value { table: "t", version: None }).into(),
+            StoreError::Missing { table: "t" }.into(),
+            StoreError::Stopped.into(),
+            StoreError::Format { found: "2".to_owned(), supported: 1 }.into(),
+        ]
+    }
+
+    fn line(name: String, error: ApiError) -> String {
+        let more: Vec<String> = error.more.iter().map(|(name, value)| format!(" {name}={value}")).collect();
+        format!("{name} -> {} {}{}\n", error.status.as_u16(), error.errcode, more.concat())
+    }
+
+    #[test]
+    fn the_whole_table() {
+        let mut table = String::new();
+        for rejection in rejections() {
+            table += &line(format!("{rejection:?}"), rejection.into());
+        }
+        for error in account_errors() {
+            table += &line(format!("{error:?}"), error.into());
+        }
+        for error in failures() {
+            table += &line(format!("{error:?}"), error.into());
+        }
+        expect_test::expect![[r#"
+            UnknownRoom -> 404 M_NOT_FOUND
+            UnknownGuild -> 404 M_NOT_FOUND
+            UnknownChannel -> 404 M_NOT_FOUND
+            UnknownMessage -> 404 M_NOT_FOUND
+            UnknownUser -> 404 M_NOT_FOUND
+            UnknownInvite -> 404 M_NOT_FOUND
+            UnknownEvent -> 404 M_NOT_FOUND
+            NotMember -> 403 M_FORBIDDEN
+            Forbidden { reason: "why" } -> 403 M_FORBIDDEN
+            MissingPermission(Permissions(8192)) -> 403 M_FORBIDDEN
+            Banned -> 403 M_FORBIDDEN
+            BadField { field: "f", problem: "why" } -> 400 M_BAD_JSON
+            EventTooLarge { bytes: 70000, limit: 65536 } -> 413 M_TOO_LARGE
+            FieldTooLong { field: "f", bytes: 300, limit: 255 } -> 400 M_INVALID_PARAM
+            DuplicateReaction -> 400 M_DUPLICATE_ANNOTATION
+            UnsupportedRoomVersion -> 400 M_UNSUPPORTED_ROOM_VERSION
+            RoomInUse -> 400 M_ROOM_IN_USE
+            NotTextChannel -> 403 M_FORBIDDEN
+            EmptyMessage -> 400 M_BAD_JSON
+            TooMany { what: "invites", limit: 100 } -> 400 M_INVALID_PARAM
+            InvalidState { reason: "why" } -> 400 M_INVALID_ROOM_STATE
+            InvalidUsername { reason: Empty } -> 400 M_INVALID_USERNAME
+            UsernameTaken -> 400 M_USER_IN_USE
+            Reserved -> 400 M_EXCLUSIVE
+            WeakPassword -> 400 M_WEAK_PASSWORD
+            FieldTooLong { field: "f", bytes_max: 255 } -> 400 M_INVALID_PARAM
+            FieldEmpty { field: "f" } -> 400 M_INVALID_PARAM
+            WrongPassword -> 403 M_FORBIDDEN
+            RegistrationClosed -> 403 M_FORBIDDEN
+            InviteRequired -> 403 M_FORBIDDEN
+            InvalidInvite -> 403 M_FORBIDDEN
+            UnknownToken -> 401 M_UNKNOWN_TOKEN
+            ExpiredToken -> 401 M_UNKNOWN_TOKEN soft_logout=true
+            TokenReused -> 401 M_UNKNOWN_TOKEN
+            Deactivated -> 403 M_USER_DEACTIVATED
+            UnknownUser -> 404 M_NOT_FOUND
+            UnknownDevice -> 404 M_NOT_FOUND
+            InvalidDevice -> 400 M_INVALID_PARAM
+            UnknownApplication(Snowflake(1)) -> 404 M_NOT_FOUND
+            NotYours(Snowflake(1)) -> 403 M_FORBIDDEN
+            Stopping -> 503 M_UNKNOWN
+            Store(Stopped) -> 503 M_UNKNOWN
+            Internal("what") -> 500 M_UNKNOWN
+            Store(Conflict) -> 500 M_UNKNOWN
+            Store(Kv(DiskFull)) -> 507 M_UNKNOWN
+            Store(Kv(Conflict)) -> 500 M_UNKNOWN
+            Store(Kv(Engine("io"))) -> 500 M_UNKNOWN
+            Store(Codec(Value { table: "t", version: None })) -> 500 M_UNKNOWN
+            Store(Missing { table: "t" }) -> 500 M_UNKNOWN
+            Store(Stopped) -> 503 M_UNKNOWN
+            Store(Format { found: "2", supported: 1 }) -> 500 M_UNKNOWN
+        "#]].assert_eq(&table);
+    }
+}

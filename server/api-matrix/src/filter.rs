@@ -203,7 +203,13 @@ mod tests {
                 Err(error) => format!("{json:?} -> {error}\n"),
             })
             .collect();
-        expect_test::expect![[r#""#]].assert_eq(&refusals);
+        expect_test::expect![[r#"
+            "{" -> 400 M_NOT_JSON: filter: EOF while parsing an object at line 1 column 1
+            "{\"room\":5}" -> 400 M_BAD_JSON: filter: invalid type: integer `5`, expected struct RoomFilter at line 1 column 9
+            "{\"room\":{\"timeline\":{\"limit\":-1}}}" -> 400 M_BAD_JSON: filter: invalid value: integer `-1`, expected u64 at line 1 column 31
+            "[1]" -> 400 M_BAD_JSON: filter: invalid type: integer `1`, expected struct RoomFilter at line 1 column 2
+            "\0" -> 400 M_NOT_JSON: filter: expected value at line 1 column 1
+        "#]].assert_eq(&refusals);
     }
 
     #[test]

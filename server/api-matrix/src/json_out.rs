@@ -5,8 +5,6 @@
 //! already (stored canonical JSON, or what this module wrote).
 //! **Invariant**: an object that was begun is ended; `end` consumes the writer.
 
-use std::fmt::Write as _;
-
 use axum::{
     http::header::CONTENT_TYPE,
     response::{IntoResponse, Response},
@@ -35,8 +33,7 @@ pub(crate) fn push_string(out: &mut String, text: &str) {
             b'"' => out.push_str("\\\""),
             b'\\' => out.push_str("\\\\"),
             b'\n' => out.push_str("\\n"),
-            // Writing to a String cannot fail.
-            control => drop(write!(out, "\\u{control:04x}")),
+            control => out.push_str(&format!("\\u{control:04x}")),
         }
     }
     out.push_str(&text[plain_from..]);
@@ -89,8 +86,7 @@ impl<'a> ObjectWriter<'a> {
 
     /// A number field.
     pub(crate) fn number(&mut self, name: &str, value: u64) {
-        // Writing to a String cannot fail.
-        drop(write!(self.name(name), "{value}"));
+        self.name(name).push_str(&value.to_string());
     }
 
     /// A boolean field.

@@ -41,6 +41,8 @@ pub(crate) enum ApiError {
     NoSuchPath,
     /// A path that is not served by this method.
     NoSuchMethod,
+    /// The gateway was asked for without an upgrade to a WebSocket.
+    NotAWebSocket,
     /// The body is not JSON, or not UTF-8.
     NotJson,
     /// The body is too large.
@@ -93,6 +95,7 @@ impl ApiError {
             Self::WrongLogin => (S::BAD_REQUEST, 50035, "Invalid Form Body"),
             Self::NoSuchPath => (S::NOT_FOUND, 0, "404: Not Found"),
             Self::NoSuchMethod => (S::METHOD_NOT_ALLOWED, 0, "405: Method Not Allowed"),
+            Self::NotAWebSocket => (S::UPGRADE_REQUIRED, 0, "426: Upgrade Required"),
             Self::NotJson => (S::BAD_REQUEST, 50109, "The request body contains invalid JSON."),
             Self::TooLarge => (S::PAYLOAD_TOO_LARGE, 40005, "Request entity too large"),
             Self::Form(_) => (S::BAD_REQUEST, 50035, "Invalid Form Body"),

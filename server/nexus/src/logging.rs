@@ -31,7 +31,11 @@ fn filter(level: LogLevel) -> Targets {
         LogLevel::Debug => LevelFilter::DEBUG,
         LogLevel::Trace => LevelFilter::TRACE,
     };
-    Targets::new().with_target("nexus", own).with_default(own.min(LevelFilter::INFO))
+    Targets::new()
+        .with_target("nexus", own)
+        // It narrates every rule of every event.
+        .with_target("ruma_state_res", own.min(LevelFilter::WARN))
+        .with_default(own.min(LevelFilter::INFO))
 }
 
 /// A panic is a bug of ours: one error line that says where, in the log's own format.

@@ -12,6 +12,7 @@ use crate::cli::{Cli, Command};
 mod cli;
 mod config;
 mod first_run;
+mod glue;
 mod health;
 mod http;
 mod logging;

@@ -86,7 +86,8 @@ async fn serve(loaded: &Loaded) -> Result<()> {
 
 /// Tells the operator, and the tools that wait for this line, that requests are answered now.
 fn announce(config: &Config, bound: SocketAddr, public_url: &PublicUrl) -> Result<()> {
-    tracing::info!(server_name = %config.server_name, listen = %bound, version = env!("CARGO_PKG_VERSION"), "serving");
+    let version = env!("CARGO_PKG_VERSION");
+    tracing::info!(server_name = %config.server_name, listen = %bound, version, "serving");
     let mut out = std::io::stdout().lock();
     writeln!(out, "Your server is running at {}", public_url.as_str())
         .and_then(|()| out.flush())

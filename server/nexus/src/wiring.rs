@@ -3,10 +3,14 @@
 //! This is the one place that knows which part takes what. **Invariant**: each constructor gets exactly
 //! what it uses; nothing here decides anything at run time.
 
-use std::{path::Path, sync::Arc};
+use std::{io::Write as _, path::Path, sync::Arc};
 
 use anyhow::{Context as _, Result, anyhow};
 use axum::{Router, http::HeaderMap, routing::get};
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+use nexus_accounts::{Accounts, AccountsConfig, PasswordCost, Registration};
+use nexus_api_matrix::{MatrixApi, MatrixConfig};
+use nexus_api_nexus::{NexusApi, NexusConfig};
 use nexus_event_store::{
     Store,
     kv::{
@@ -16,10 +20,14 @@ use nexus_event_store::{
     world::World,
 };
 use nexus_federation::ServerKeys;
+use nexus_rooms::{Rooms, RoomsConfig};
+use nexus_state_resolution::{RoomVersion, Signer};
+use nexus_views::Views;
 use tokio::sync::watch;
 
 use crate::{
-    config::{Config, PublicUrl},
+    config::{Config, PasswordHash, PublicUrl, RegistrationMode},
+    glue::{AccountProfiles, InviteCodes},
     health::Health,
     http::Routers,
     metrics::Metrics,
@@ -52,7 +60,64 @@ pub(crate) struct Parts {
 /// Opens the store and builds every part on it.
 pub(crate) async fn build(ground: &Ground<'_>) -> Result<Parts> {
     let store = open_store(ground).await?;
-    Ok(Parts { nexus_api: Router::new(), matrix_api: Router::new(), store })
+    let accounts = accounts(ground, &store).await?;
+    let views = Views::new(store.clone(), ground.config.server_name.clone());
+    let version = ground.config.rooms.default_version.as_str();
+    let default_version = RoomVersion::parse(version)
+        .ok_or_else(|| anyhow!("rooms.default_version: room version {version} is not supported"))?;
+    let rooms = Rooms::new(
+        views.clone(),
+        Arc::clone(&ground.keys) as Arc<dyn Signer>,
+        Arc::new(AccountProfiles(accounts.clone())),
+        RoomsConfig { default_version },
+    );
+    let public_url = ground.public_url.as_str().trim_end_matches('/').to_owned();
+    let matrix = MatrixConfig { public_url: public_url.clone() };
+    let matrix = MatrixApi::new(rooms.clone(), views.clone(), accounts.clone(), matrix);
+    let nexus = NexusConfig { public_url, server_name: ground.config.server_name.clone() };
+    let nexus = NexusApi::new(rooms, views, accounts, nexus, ground.closing.clone());
+    Ok(Parts {
+        nexus_api: nexus_api_nexus::router(nexus),
+        matrix_api: nexus_api_matrix::router(matrix),
+        store,
+    })
+}
+
+/// The accounts; off loopback the first of them needs a token that only the operator sees.
+async fn accounts(ground: &Ground<'_>, store: &Store) -> Result<Accounts> {
+    let config = ground.config;
+    let loopback_only = config.http.listen.ip().is_loopback();
+    let invites = Arc::new(InviteCodes(store.clone()));
+    let mut settings = AccountsConfig::new(config.server_name.clone(), invites);
+    settings.registration = match config.registration.mode {
+        RegistrationMode::Open => Registration::Open,
+        RegistrationMode::Invite => Registration::Invite,
+        RegistrationMode::Closed => Registration::Closed,
+    };
+    settings.password_cost = match config.accounts.password_hash {
+        PasswordHash::Owasp => PasswordCost::Owasp,
+        PasswordHash::Minimum => PasswordCost::Minimum,
+    };
+    settings.loopback_only = loopback_only;
+    if !loopback_only {
+        settings.setup_token = Some(URL_SAFE_NO_PAD.encode(ground.world.random_bytes::<18>()));
+    }
+    let token = settings.setup_token.clone();
+    let accounts = Accounts::new(store.clone(), settings);
+    if let Some(token) = token
+        && accounts.accounts(None, 1).await.context("read the accounts")?.is_empty()
+    {
+        announce_setup(&token)?;
+    }
+    Ok(accounts)
+}
+
+/// On standard output and not in the log: whoever reads it becomes the admin.
+fn announce_setup(token: &str) -> Result<()> {
+    let mut out = std::io::stdout().lock();
+    writeln!(out, "No account yet. Register the first one, the admin's, with this invite: {token}")
+        .and_then(|()| out.flush())
+        .context("write to standard output")
 }
 
 /// The routers of the front, with the server's own routes beside the facades'.

@@ -1,5 +1,7 @@
 //! The binary as an operator meets it: its first run, its refusals, its end.
 
+#![expect(clippy::unwrap_used, reason = "a step that fails is the test's failure")]
+
 use std::{
     fs,
     io::{BufRead as _, BufReader, Read as _, Write as _},

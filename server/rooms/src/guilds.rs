@@ -1,8 +1,8 @@
 //! Guilds: made, changed and left as on Discord; underneath, spaces of the home steward.
 
-use nexus_event_store::RoomNo;
+use nexus_event_store::{RoomNo, Scan};
 use nexus_state_resolution::RoomVersion;
-use nexus_views::{ChannelKind, Permissions};
+use nexus_views::{ChannelKind, Membership, Permissions, rows::Members};
 use ruma::CanonicalJsonObject;
 use serde_json::json;
 
@@ -77,6 +77,21 @@ impl Rooms {
             Err(RoomsError::Rejected(Rejection::NotMember)) => Err(Rejection::UnknownGuild.into()),
             other => other.map(drop),
         }
+    }
+}
+
+impl Rooms {
+    /// Deletes a guild: everyone leaves it and its channels, in one commit.
+    ///
+    /// # Errors
+    /// Refused for anyone but the owner, and for a guild with too many members for one commit.
+    pub async fn delete_guild(&self, actor: &Actor, guild: RoomNo) -> Result<(), RoomsError> {
+        let views = &self.inner.views;
+        views.guild(guild).await?.ok_or(Rejection::UnknownGuild)?;
+        let mut rooms: Vec<RoomNo> =
+            views.channels(guild).await?.into_iter().map(|channel| channel.room).collect();
+        rooms.push(guild);
+        self.run(&Delete { actor, guild, rooms }).await.map(drop)
     }
 }
 
@@ -177,5 +192,43 @@ impl Decide for Update<'_> {
             decision.append(self.guild, NewPdu::state(steward, "nexus.guild", "", content)).await?;
         }
         Ok(())
+    }
+}
+
+struct Delete<'a> {
+    actor: &'a Actor,
+    guild: RoomNo,
+    /// Its channels, then itself.
+    rooms: Vec<RoomNo>,
+}
+
+impl Decide for Delete<'_> {
+    type Output = ();
+
+    fn rooms(&self) -> Vec<RoomNo> {
+        self.rooms.clone()
+    }
+
+    async fn decide(&self, decision: &mut Decision<'_>) -> Result<(), RoomsError> {
+        let user = decision.actor_no(&self.actor.user).await?;
+        if decision.guild(self.guild).await?.owner != user {
+            return Err(RoomsError::forbidden("only the owner can delete the guild"));
+        }
+        let steward = decision.rooms.steward()?;
+        for room in &self.rooms {
+            let members = decision.tx.scan::<Members>(Scan::prefix::<Members>(room)).await?;
+            for ((_, member), row) in members {
+                let member = decision.reader().user_id(member).await?;
+                if row.membership != Membership::Join || member == steward {
+                    continue;
+                }
+                let leave = member_content("leave", &Profile::default(), None);
+                let leave = decision.on_behalf_of(self.actor, "guild.delete", None, leave)?;
+                let event = NewPdu::state(steward.clone(), "m.room.member", member.as_str(), leave);
+                decision.append(*room, event).await?;
+            }
+        }
+        let gone = decision.on_behalf_of(self.actor, "guild.delete", None, object(json!({})))?;
+        decision.append(self.guild, NewPdu::state(steward, "nexus.guild", "", gone)).await.map(drop)
     }
 }

@@ -1,7 +1,7 @@
 //! Invite codes: primary records of the home server. A use is decided once, with the join it leads to.
 
 use nexus_event_store::{
-    RoomNo, Rows as _, Scan, UserNo,
+    RoomNo, Rows as _, Scan, Store, StoreError, UserNo,
     catalogue::numbers,
     codec::Text,
     table, versioned_value,
@@ -102,6 +102,22 @@ table! {
     ChannelInvites = numbers::CHANNEL_INVITES, "channel_invites", (RoomNo, RoomNo, Text) => ()
 }
 
+/// The longest code that is looked up, in bytes.
+const CODE_BYTES_MAX: usize = 64;
+
+/// The invite of `code`, if it can still be used.
+///
+/// # Errors
+/// Store errors.
+pub async fn usable_invite(store: &Store, code: &str) -> Result<Option<Invite>, StoreError> {
+    if code.len() > CODE_BYTES_MAX {
+        return Ok(None);
+    }
+    let row = store.row::<Invites>(&Text::from(code)).await?;
+    let now_ms = store.world().now().0;
+    Ok(row.filter(|row| !row.has_ended(now_ms)).map(|row| Invite { code: code.to_owned(), row }))
+}
+
 impl Rooms {
     /// Makes an invite, or gives back one like it that the actor made before.
     ///
@@ -130,13 +146,7 @@ impl Rooms {
     /// # Errors
     /// Store errors.
     pub async fn invite_of(&self, code: &str) -> Result<Option<Invite>, RoomsError> {
-        if code.len() > 64 {
-            return Ok(None);
-        }
-        let store = self.inner.views.store();
-        let row = store.row::<Invites>(&Text::from(code)).await?;
-        let now_ms = store.world().now().0;
-        Ok(row.filter(|row| !row.has_ended(now_ms)).map(|row| Invite { code: code.to_owned(), row }))
+        Ok(usable_invite(self.inner.views.store(), code).await?)
     }
 
     /// The invites of a guild that can still be used.

@@ -33,7 +33,7 @@ pub use channels::{ChannelChanges, NewChannel};
 pub use create_room::{CreateRoom, Created, InitialState, Preset};
 pub use error::{Rejection, RoomsError};
 pub use guilds::{CreateGuild, GuildChanges};
-pub use invites::{Invite, NewInvite};
+pub use invites::{Invite, InviteRow, NewInvite, usable_invite};
 pub use redact::Redact;
 pub use send::SendEvent;
 pub use steward::STEWARD_LOCALPART;

@@ -15,7 +15,7 @@ use nexus_views::{
     ChannelKind, Membership, Permissions,
     rows::Reactions,
 };
-use ruma::{CanonicalJsonObject, CanonicalJsonValue, OwnedEventId, OwnedRoomId};
+use ruma::{CanonicalJsonObject, CanonicalJsonValue, OwnedEventId, OwnedRoomId, RoomId, UserId};
 
 use crate::{
     Actor, Appended, Profile, Rooms, RoomsError, Sent, TxnKey,
@@ -53,6 +53,9 @@ impl Rooms {
     /// Refused when the room is unknown, the actor is not in it, or its rules or the actor's roles do not
     /// allow it.
     pub async fn send(&self, actor: &Actor, event: SendEvent) -> Result<Sent, RoomsError> {
+        if let Some(sent) = self.membership_by_state(actor, &event).await? {
+            return Ok(sent);
+        }
         let room = self.known_room(&event.room).await?;
         let profile = Profile::default();
         let mut command = Send { actor, room, event, profile };
@@ -70,6 +73,39 @@ impl Rooms {
             Outcome::New(appended) => appended.sent(position),
             Outcome::Replayed(sent) => sent,
         })
+    }
+}
+
+impl Rooms {
+    /// Joining, leaving and inviting by a plain state event are the commands of that name; a member's own
+    /// changed profile is a plain event.
+    async fn membership_by_state(&self, actor: &Actor, event: &SendEvent) -> Result<Option<Sent>, RoomsError> {
+        let Some(key) = event.state_key.as_deref().filter(|_| event.event_type == "m.room.member") else {
+            return Ok(None);
+        };
+        let reason = string(&event.content, "reason").map(str::to_owned);
+        let own = key == actor.user;
+        Ok(match string(&event.content, "membership") {
+            Some("join") if own && !self.is_joined(actor, &event.room).await? => {
+                Some(self.join(actor, &event.room, reason).await?)
+            }
+            Some("leave") if own => Some(self.leave(actor, &event.room, reason).await?),
+            Some("invite") => {
+                let target = UserId::parse(key).map_err(|error| Rejection::BadField {
+                    field: "state_key",
+                    problem: error.to_string(),
+                })?;
+                Some(self.invite(actor, &event.room, &target, reason).await?)
+            }
+            _ => None,
+        })
+    }
+
+    async fn is_joined(&self, actor: &Actor, room: &RoomId) -> Result<bool, RoomsError> {
+        let views = &self.inner.views;
+        let Some(user) = views.user_no(&actor.user).await? else { return Ok(false) };
+        let membership = views.membership(self.known_room(room).await?, user).await?;
+        Ok(membership.is_some_and(|row| row.membership == Membership::Join))
     }
 }
 

@@ -8,5 +8,4 @@ mod registration;
 mod revocation;
 mod scheduling;
 mod sessions;
-mod tmp_bench;
 mod world;

@@ -103,7 +103,7 @@ pub(crate) async fn members(
 async fn state_at(views: &Views, access: &Access, at: Option<&str>) -> Result<NodeHash, ApiError> {
     let Some(at) = at else { return Ok(access.state) };
     let gap: Gap = at.parse().map_err(|_| ApiError::invalid_param("at is not a token of this server"))?;
-    if access.sight.left_at().is_some_and(|left| gap.0.position > left) {
+    if access.until.is_some_and(|until| gap.0.position > until) {
         return Ok(access.state);
     }
     Ok(crate::timeline::state_before(views, access.room, gap).await?)

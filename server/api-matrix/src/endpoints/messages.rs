@@ -55,7 +55,7 @@ pub(crate) async fn get(
     let limit = query.limit.map_or(filter.limit(), |limit| limit.clamp(1, LIMIT_MAX));
     let mut access = Access::check(&views, &path::room_id(&room)?, login.user, &login.user_id).await?;
 
-    let newest = match access.sight.left_at() {
+    let newest = match access.until {
         Some(left) => Gap::after_position(left),
         None => Gap::after_position(views.store().visible()),
     };

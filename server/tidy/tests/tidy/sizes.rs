@@ -55,7 +55,7 @@ fn the_longest_files_and_functions() {
 
 #[test]
 fn functions_are_measured() {
-    let text = "fn t(&self);\nfn o() {}\nfn a() {\n    1\n}\n\nimpl X {\n    pub(crate) async fn b(\n    ) {\n    }\n}\n";
+    let text = "fn t(&self);\nfn o() {}\nfn a() {\n    1\n}\nimpl X {\n    pub(crate) async fn b(\n    ) {\n    }\n}\n";
     assert_eq!(functions(text), [("fn a() {".to_owned(), 3), ("pub(crate) async fn b(".to_owned(), 3)]);
     assert_eq!(tree::production("x\n#[cfg(test)]\nmod tests;"), "x\n");
 }

@@ -1,0 +1,118 @@
+//! What a commit means to those who watch guilds: the same for every session.
+//!
+//! **Invariant**: which facts a commit has follows from the log alone, and stays when content is redacted
+//! later. The numbers of a session's dispatches rest on that.
+
+use nexus_event_store::{Position, RoomNo, Snowflake, UserNo, rows::EventPlace};
+use tokio::sync::OnceCell;
+
+use super::{intents::Intents, render::Rendered};
+
+/// Something that happened in a guild.
+#[derive(Debug)]
+pub(crate) struct Fact {
+    pub(crate) guild: RoomNo,
+    pub(crate) guild_id: Snowflake,
+    pub(crate) what: What,
+    /// Its JSON, once somebody needed it.
+    pub(crate) rendered: OnceCell<Rendered>,
+}
+
+impl Fact {
+    pub(crate) fn new(guild: RoomNo, guild_id: Snowflake, what: What) -> Self {
+        Self { guild, guild_id, what, rendered: OnceCell::new() }
+    }
+}
+
+/// The kinds of fact.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum What {
+    MemberJoined(UserNo),
+    /// Profile, nick, roles or timeout.
+    MemberChanged(UserNo),
+    MemberLeft(UserNo),
+    GuildChanged,
+    /// The guild is none any more.
+    GuildDeleted,
+    RoleMade(Snowflake),
+    RoleChanged(Snowflake),
+    RoleDeleted(Snowflake),
+    ChannelMade(RoomNo),
+    ChannelChanged(RoomNo),
+    ChannelDeleted(RoomNo),
+    MessageMade { channel: RoomNo, event: EventPlace },
+    /// An edit came, or one was taken back.
+    MessageChanged { channel: RoomNo, message: Snowflake, edit: Option<EventPlace> },
+    MessageDeleted { channel: RoomNo, message: Snowflake },
+    ReactionAdded(Reaction),
+    ReactionRemoved(Reaction),
+}
+
+/// A reaction to a message.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Reaction {
+    pub(crate) channel: RoomNo,
+    pub(crate) message: Snowflake,
+    pub(crate) emoji: String,
+    pub(crate) user: UserNo,
+}
+
+impl What {
+    /// The channel that one must be able to view to hear of it.
+    pub(crate) fn channel(&self) -> Option<RoomNo> {
+        match self {
+            Self::ChannelMade(channel)
+            | Self::ChannelChanged(channel)
+            | Self::ChannelDeleted(channel)
+            | Self::MessageMade { channel, .. }
+            | Self::MessageChanged { channel, .. }
+            | Self::MessageDeleted { channel, .. }
+            | Self::ReactionAdded(Reaction { channel, .. })
+            | Self::ReactionRemoved(Reaction { channel, .. }) => Some(*channel),
+            Self::MemberJoined(_)
+            | Self::MemberChanged(_)
+            | Self::MemberLeft(_)
+            | Self::GuildChanged
+            | Self::GuildDeleted
+            | Self::RoleMade(_)
+            | Self::RoleChanged(_)
+            | Self::RoleDeleted(_) => None,
+        }
+    }
+
+    /// The intent that asks for it.
+    pub(crate) fn intent(&self) -> Intents {
+        match self {
+            Self::MemberJoined(_) | Self::MemberChanged(_) | Self::MemberLeft(_) => Intents::GUILD_MEMBERS,
+            Self::MessageMade { .. } | Self::MessageChanged { .. } | Self::MessageDeleted { .. } => {
+                Intents::GUILD_MESSAGES
+            }
+            Self::ReactionAdded(_) | Self::ReactionRemoved(_) => Intents::GUILD_MESSAGE_REACTIONS,
+            Self::GuildChanged
+            | Self::GuildDeleted
+            | Self::RoleMade(_)
+            | Self::RoleChanged(_)
+            | Self::RoleDeleted(_)
+            | Self::ChannelMade(_)
+            | Self::ChannelChanged(_)
+            | Self::ChannelDeleted(_) => Intents::GUILDS,
+        }
+    }
+}
+
+/// Whose view of which channels a commit may have changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Rights {
+    /// Everyone's in the guild.
+    Guild(RoomNo),
+    /// One member's.
+    Member(RoomNo, UserNo),
+}
+
+/// The facts of a commit, in order.
+#[derive(Debug, Default)]
+pub(crate) struct CommitFacts {
+    pub(crate) position: Position,
+    pub(crate) facts: Vec<Fact>,
+    pub(crate) rights: Vec<Rights>,
+}

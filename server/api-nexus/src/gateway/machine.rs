@@ -1,0 +1,147 @@
+//! A gateway session as a fold over the log: pure, so that the same commits give the same dispatches with
+//! the same numbers, whenever and however often they are folded.
+//!
+//! **Shapes**: facts of a commit and the channels its user may view in, numbered dispatches out.
+//! **Invariant**: a machine restored from any checkpoint and fed the commits after it continues exactly as
+//! the original did. Dispatches that are not in the log (typing) have no number of their own.
+
+use std::{collections::BTreeSet, sync::Arc};
+
+use nexus_event_store::{Position, RoomNo, Snowflake, UserNo};
+
+use super::{
+    fact::{CommitFacts, Fact, Rights, What},
+    intents::Intents,
+};
+
+/// Which part of the guilds a session is for: (id, count).
+pub(crate) type Shard = (u64, u64);
+
+/// Whether a guild is in a shard.
+pub(crate) fn in_shard(guild: Snowflake, shard: Option<Shard>) -> bool {
+    shard.is_none_or(|(id, count)| (guild.0 >> 22) % count.max(1) == id)
+}
+
+/// Where a session is in the log.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct SessionMachine {
+    pub(crate) user: UserNo,
+    pub(crate) intents: Intents,
+    pub(crate) shard: Option<Shard>,
+    /// The number of the last dispatch; 0 before READY.
+    pub(crate) seq: u64,
+    /// The last commit folded.
+    pub(crate) position: Position,
+    /// The guilds the session knows its user to be in.
+    pub(crate) guilds: BTreeSet<RoomNo>,
+}
+
+/// What is dispatched.
+#[derive(Clone, Debug)]
+pub(crate) enum Kind {
+    Ready,
+    GuildCreate(RoomNo),
+    GuildDelete(RoomNo, Snowflake),
+    Fact(Arc<CommitFacts>, usize),
+}
+
+/// A numbered dispatch.
+#[derive(Clone, Debug)]
+pub(crate) struct Dispatch {
+    pub(crate) seq: u64,
+    pub(crate) kind: Kind,
+}
+
+impl SessionMachine {
+    /// READY and a GUILD_CREATE for each guild; nothing if that has been.
+    pub(crate) fn begin(&mut self) -> Vec<Dispatch> {
+        if self.seq > 0 {
+            return Vec::new();
+        }
+        let mut out = vec![self.number(Kind::Ready)];
+        if self.intents.contains(Intents::GUILDS) {
+            for guild in self.guilds.clone() {
+                out.push(self.number(Kind::GuildCreate(guild)));
+            }
+        }
+        out
+    }
+
+    /// Folds a commit. `visible` holds the channels of its facts that the user may view.
+    pub(crate) fn step(&mut self, commit: &Arc<CommitFacts>, visible: &BTreeSet<RoomNo>) -> Vec<Dispatch> {
+        self.position = self.position.max(commit.position);
+        let mut out = Vec::new();
+        // What a guild was when one came into it is all in its GUILD_CREATE.
+        let mut entered = Vec::new();
+        for (index, fact) in commit.facts.iter().enumerate() {
+            let is_in = self.guilds.contains(&fact.guild);
+            match &fact.what {
+                What::MemberJoined(user) if *user == self.user => {
+                    if !is_in && !entered.contains(&fact.guild) && in_shard(fact.guild_id, self.shard) {
+                        entered.push(fact.guild);
+                    }
+                }
+                What::MemberLeft(user) if *user == self.user => {
+                    entered.retain(|guild| *guild != fact.guild);
+                    if is_in {
+                        self.leave(fact, &mut out);
+                    }
+                }
+                What::GuildDeleted if is_in => self.leave(fact, &mut out),
+                what if is_in && self.hears(what, visible) => {
+                    out.push(self.number(Kind::Fact(Arc::clone(commit), index)));
+                }
+                _ => {}
+            }
+        }
+        for guild in entered {
+            self.guilds.insert(guild);
+            if self.intents.contains(Intents::GUILDS) {
+                out.push(self.number(Kind::GuildCreate(guild)));
+            }
+        }
+        out
+    }
+
+    fn leave(&mut self, fact: &Fact, out: &mut Vec<Dispatch>) {
+        self.guilds.remove(&fact.guild);
+        if self.intents.contains(Intents::GUILDS) {
+            out.push(self.number(Kind::GuildDelete(fact.guild, fact.guild_id)));
+        }
+    }
+
+    fn hears(&self, what: &What, visible: &BTreeSet<RoomNo>) -> bool {
+        let about_me = matches!(what, What::MemberChanged(user) if *user == self.user);
+        (about_me || self.intents.contains(what.intent()))
+            && what.channel().is_none_or(|channel| visible.contains(&channel))
+    }
+
+    fn number(&mut self, kind: Kind) -> Dispatch {
+        self.seq += 1;
+        Dispatch { seq: self.seq, kind }
+    }
+
+    /// The guilds, of those the session is in, where the commit may change which channels the user sees.
+    pub(crate) fn changed_sight(&self, commit: &CommitFacts) -> Vec<RoomNo> {
+        let changed = commit.rights.iter().filter_map(|rights| match rights {
+            Rights::Guild(guild) => Some(*guild),
+            Rights::Member(guild, user) => (*user == self.user).then_some(*guild),
+        });
+        changed.filter(|guild| self.guilds.contains(guild)).collect()
+    }
+
+    /// Whether folding the commit later than it happened could see other channels than then: permissions
+    /// are read as they stand now.
+    pub(crate) fn cannot_replay(&self, commit: &CommitFacts) -> bool {
+        let leaves = |fact: &Fact| match fact.what {
+            What::MemberLeft(user) => user == self.user,
+            What::GuildDeleted => true,
+            _ => false,
+        };
+        let left = commit.facts.iter().any(|fact| self.guilds.contains(&fact.guild) && leaves(fact));
+        left || !self.changed_sight(commit).is_empty()
+    }
+}
+
+#[cfg(test)]
+mod tests;
