@@ -23,6 +23,12 @@ pub enum StoreError {
     /// The store has stopped after an engine failure; nothing more is acknowledged.
     #[error("the store has stopped")]
     Stopped,
+    /// The store belongs to a server of another name.
+    #[error("the store belongs to the server {found}")]
+    OtherServer {
+        /// That server's name.
+        found: String,
+    },
     /// The store was written by another version.
     #[error("the store has format {found}, this program reads format {supported}")]
     Format {

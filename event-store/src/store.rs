@@ -20,7 +20,7 @@ use std::{
 use bytes::Bytes;
 use foldhash::quality::SeedableRandomState;
 use parking_lot::Mutex;
-use tokio::sync::{Notify, oneshot};
+use tokio::sync::{Notify, oneshot, watch};
 
 use crate::{
     catalogue::{Meta, Stream, Table},
@@ -54,6 +54,7 @@ pub(crate) struct StagedBatch {
     pub(crate) preconditions: Vec<Precondition>,
     pub(crate) events: Vec<EventPlace>,
     pub(crate) topics: Vec<Topic>,
+    pub(crate) on_durable: Vec<Box<dyn FnOnce() + Send>>,
     pub(crate) done: oneshot::Sender<Result<Position, StoreError>>,
 }
 
@@ -186,6 +187,8 @@ pub(crate) struct Inner {
     pub(crate) numbers: Numbers,
     feed: Arc<Feed>,
     work: Notify,
+    /// Told after every group, and when the pipeline is thrown away.
+    progress: watch::Sender<()>,
     statistics: Statistics,
     on_fatal: OnFatal,
 }
@@ -220,12 +223,30 @@ impl Store {
             numbers: Numbers::restore(counters),
             feed,
             work: Notify::new(),
+            progress: watch::Sender::new(()),
             statistics: Statistics::default(),
             on_fatal,
             world: world.clone(),
         });
         world.spawn("store-committer", run_committer(Arc::clone(&inner)));
         Ok(Self { inner })
+    }
+
+    /// Ties the store to the server it belongs to: events are signed in that name for ever.
+    ///
+    /// # Errors
+    /// [`StoreError::OtherServer`] when it belongs to another; engine and codec errors.
+    pub async fn belongs_to(&self, server_name: &str) -> Result<(), StoreError> {
+        let key = Text::from("server_name");
+        match self.row::<Meta>(&key).await? {
+            Some(found) if found == server_name => Ok(()),
+            Some(found) => Err(StoreError::OtherServer { found }),
+            None => {
+                let tx = self.begin();
+                tx.put::<Meta>(&key, &server_name.to_owned());
+                tx.stage()?.durable().await.map(drop)
+            }
+        }
     }
 
     /// Starts a decision on everything staged so far.
@@ -295,6 +316,29 @@ impl Store {
             match cell.compare_exchange_weak(last, next(last), Ordering::Relaxed, Ordering::Relaxed) {
                 Ok(_) => return Snowflake(next(last)),
                 Err(newer) => last = newer,
+            }
+        }
+    }
+
+    /// Resolves once `position`, which was staged in `epoch`, is durable.
+    pub(crate) async fn wait_durable(&self, position: Position, epoch: u64) -> Result<Position, StoreError> {
+        let mut progress = self.inner.progress.subscribe();
+        loop {
+            progress.mark_unchanged();
+            {
+                let staging = self.inner.staging.lock();
+                if staging.stopped {
+                    return Err(StoreError::Stopped);
+                }
+                if staging.epoch != epoch {
+                    return Err(StoreError::Conflict);
+                }
+            }
+            if self.visible() >= position {
+                return Ok(self.visible());
+            }
+            if progress.changed().await.is_err() {
+                return Err(StoreError::Stopped);
             }
         }
     }
@@ -391,11 +435,15 @@ fn settle(inner: &Inner, group: Vec<StagedBatch>) {
     inner.statistics.commits.fetch_add(group.len() as u64, Ordering::Relaxed);
     inner.staging.lock().settle(&group);
     for batch in group {
+        for action in batch.on_durable {
+            action();
+        }
         let commit = Arc::new(Commit { position: batch.position, events: batch.events });
         inner.feed.publish(commit, &batch.topics);
         // Whoever asked may have gone; the commit stands.
         drop(batch.done.send(Ok(batch.position)));
     }
+    inner.progress.send_replace(());
 }
 
 fn refuse(inner: &Inner, group: Vec<StagedBatch>, error: &StoreError) {
@@ -403,6 +451,7 @@ fn refuse(inner: &Inner, group: Vec<StagedBatch>, error: &StoreError) {
     for batch in group.into_iter().chain(behind) {
         drop(batch.done.send(Err(error.clone())));
     }
+    inner.progress.send_replace(());
 }
 
 impl std::fmt::Debug for Store {

@@ -27,6 +27,7 @@ use crate::{
 
 /// A durable row as it was read; `None` = absent.
 type Durable = Option<Bytes>;
+type OnDurable = Box<dyn FnOnce() + Send>;
 type Positioned = Box<dyn FnOnce(Position) -> (RowKey, Option<Bytes>) + Send>;
 
 #[derive(Default)]
@@ -37,6 +38,7 @@ struct Pending {
     positioned: Vec<Positioned>,
     events: Vec<EventPlace>,
     topics: Vec<Topic>,
+    on_durable: Vec<OnDurable>,
 }
 
 /// A decision in the making.
@@ -183,6 +185,26 @@ impl Tx {
         }
     }
 
+    /// Runs `action` once this is durable and before anybody is told; whoever asked may be gone by then.
+    pub fn on_durable(&self, action: impl FnOnce() + Send + 'static) {
+        self.pending.lock().on_durable.push(Box::new(action));
+    }
+
+    /// Ends a decision that writes nothing: resolves once everything it read is durable, so that its answer
+    /// may be given.
+    ///
+    /// # Errors
+    /// [`StoreError::Conflict`] when something it read was thrown away before it became durable: decide
+    /// again. [`StoreError::Stopped`] when the store has failed.
+    pub async fn settled(self) -> Result<Position, StoreError> {
+        let saw_staged = self.pending.lock().reads.values().any(Option::is_none);
+        if !saw_staged {
+            return Ok(self.store.visible());
+        }
+        let position = self.store.inner.staging.lock().last;
+        self.store.wait_durable(position, self.epoch).await
+    }
+
     /// A number for a new room; it becomes known by the rows that the caller writes.
     pub fn new_room_no(&self) -> RoomNo {
         RoomNo(self.store.inner.numbers.room.fetch_add(1, Ordering::Relaxed) + 1)
@@ -271,6 +293,7 @@ impl Tx {
                 preconditions,
                 events: pending.events,
                 topics: pending.topics,
+                on_durable: pending.on_durable,
                 done,
             });
             position

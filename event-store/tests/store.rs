@@ -137,3 +137,14 @@ fn another_format_is_refused() {
         assert!(matches!(again, Err(StoreError::Format { found, .. }) if found == "99"));
     });
 }
+
+#[test]
+fn a_store_belongs_to_one_server_name() {
+    in_store(async |simulation, engine, store| {
+        store.belongs_to("a.example").await.unwrap();
+        store.belongs_to("a.example").await.unwrap();
+        let again = open(simulation, engine).await;
+        let refused = again.belongs_to("b.example").await;
+        assert!(matches!(refused, Err(StoreError::OtherServer { found }) if found == "a.example"));
+    });
+}

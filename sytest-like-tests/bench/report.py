@@ -112,15 +112,15 @@ def bounds(name: str, runs: list[Run], cores: int) -> str:
         source = "log syncs by its own count" if syncs is not None else "flushes counted by the disk"
         text += (f"; {synced / seconds:.0f} {source} per second, {share:.0%} of the {alone:,.0f} "
                  "that one writer alone got just before and after")
+    limits = []
     if name.startswith("Synapse") and server > 0.8:
-        verdict = "its one Python thread"
+        limits.append("its one Python thread")
     elif busy > 0.85 * cores:
-        verdict = "the cores, all busy" + (" (others had their share: measure again)" if other > 0.25 else "")
-    elif share > 0.7:
-        verdict = "the disk's syncs"
-    else:
-        verdict = "neither cores nor disk alone: clients in a closed loop, waiting on both in turn"
-    return f"{text}. Bound by {verdict}."
+        limits.append("the cores, all busy" + (" (others had their share: measure again)" if other > 0.25 else ""))
+    if share > 0.7 and not name.startswith("Synapse"):
+        limits.append("the disk's syncs")
+    limit = " and ".join(limits) or "neither cores nor disk alone: clients in a closed loop, waiting on both in turn"
+    return f"{text}. Bound by {limit}."
 
 
 def durability(name: str, runs: list[Run]) -> str:

@@ -24,11 +24,13 @@ pub struct RocksTuning {
     pub block_cache_bytes: usize,
     /// Unflushed writes of all families together, in bytes.
     pub write_buffer_bytes: usize,
+    /// The write-ahead log on disk, in bytes: a start after a crash reads all of it.
+    pub log_bytes: u64,
 }
 
 impl Default for RocksTuning {
     fn default() -> Self {
-        Self { block_cache_bytes: 64 << 20, write_buffer_bytes: 64 << 20 }
+        Self { block_cache_bytes: 64 << 20, write_buffer_bytes: 48 << 20, log_bytes: 16 << 20 }
     }
 }
 
@@ -75,7 +77,8 @@ impl RocksEngine {
         options.set_bytes_per_sync(1 << 20);
         options.set_keep_log_file_num(2);
         options.set_max_open_files(512);
-        options.set_max_total_wal_size((tuning.write_buffer_bytes as u64) * 2);
+        // What a crash leaves to be read again at the next start.
+        options.set_max_total_wal_size(tuning.log_bytes);
         // A torn record at the very end is a write that was never acknowledged; anything else is damage.
         options.set_wal_recovery_mode(rocksdb::DBRecoveryMode::TolerateCorruptedTailRecords);
         let cache = Cache::new_lru_cache(tuning.block_cache_bytes);

@@ -39,6 +39,24 @@ where
     }
 }
 
+/// The token of a request, for what takes so long that it must be looked at again.
+pub(crate) struct Token(String);
+
+impl Token {
+    /// Refuses a token that has ended since the request began.
+    pub(crate) async fn check_again(&self, accounts: &Accounts) -> Result<(), ApiError> {
+        accounts.authenticate(&self.0).await?.map(drop).ok_or_else(ApiError::unknown_token)
+    }
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for Token {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, ApiError> {
+        token(parts).map(Self).ok_or_else(ApiError::missing_token)
+    }
+}
+
 fn token(parts: &Parts) -> Option<String> {
     match parts.headers.get(AUTHORIZATION) {
         Some(value) => value.to_str().ok().and_then(bearer).map(str::to_owned),
@@ -88,10 +106,16 @@ mod tests {
 
     #[test]
     fn what_is_no_token_is_missing() {
-        for header in [None, Some("Bearer "), Some("Bearer"), Some("Basic YWxpY2U6cHc="), Some("éè"), Some("")] {
+        for header in
+            [None, Some("Bearer "), Some("Bearer"), Some("Basic YWxpY2U6cHc="), Some("éè"), Some("")]
+        {
             assert_eq!(token_of(header, "/"), None, "{header:?}");
         }
         assert_eq!(token_of(None, "/?access_token="), None);
-        assert_eq!(token_of(Some("Basic x"), "/?access_token=abc"), None, "a wrong header is not passed over");
+        assert_eq!(
+            token_of(Some("Basic x"), "/?access_token=abc"),
+            None,
+            "a wrong header is not passed over"
+        );
     }
 }

@@ -22,7 +22,7 @@ use crate::error::ApiError;
 pub(crate) const BODY_BYTES_MAX: usize = 1 << 20;
 
 /// The longest a body may take to arrive.
-const BODY_TIME_MAX: Duration = Duration::from_secs(60);
+const BODY_TIME_MAX: Duration = Duration::from_secs(30);
 
 /// A body that must be a JSON object and may hold an event.
 pub(crate) struct JsonBody(pub(crate) CanonicalJsonObject);
@@ -136,9 +136,9 @@ impl Fields {
     pub(crate) fn natural(&mut self, name: &'static str) -> Result<Option<u64>, ApiError> {
         match self.take(name) {
             None => Ok(None),
-            Some(CanonicalJsonValue::Integer(value)) => {
-                u64::try_from(i64::from(value)).map(Some).map_err(|_| wrong(name, "a number that is not negative"))
-            }
+            Some(CanonicalJsonValue::Integer(value)) => u64::try_from(i64::from(value))
+                .map(Some)
+                .map_err(|_| wrong(name, "a number that is not negative")),
             Some(_) => Err(wrong(name, "a number")),
         }
     }
@@ -237,7 +237,8 @@ mod tests {
             {\"a\":NaN} -> 400 M_NOT_JSON: not JSON at line 1, column 6
             {\"a\":\"x\u{0}\"} -> 400 M_NOT_JSON: not JSON at line 1, column 8
             {\"a\":[[[[[[[[[[[[[[[[[[[ -> 400 M_BAD_JSON: JSON is nested deeper than 100
-        "#]].assert_eq(&table);
+        "#]]
+        .assert_eq(&table);
     }
 
     #[test]
@@ -266,6 +267,7 @@ mod tests {
             400 M_BAD_JSON: ls must be a list of strings
             400 M_MISSING_PARAM: none is missing
             400 M_MISSING_PARAM: absent is missing
-        "#]].assert_eq(&table);
+        "#]]
+        .assert_eq(&table);
     }
 }

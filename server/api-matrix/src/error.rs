@@ -103,7 +103,10 @@ impl ApiError {
     }
 
     /// The user-interactive challenge; an `errcode` only when a stage was tried and failed.
-    pub(crate) fn challenge(failure: Option<(&'static str, &'static str)>, fields: Map<String, Value>) -> Self {
+    pub(crate) fn challenge(
+        failure: Option<(&'static str, &'static str)>,
+        fields: Map<String, Value>,
+    ) -> Self {
         let (errcode, message) = failure.unwrap_or(("", ""));
         Self { more: fields, ..Self::new(StatusCode::UNAUTHORIZED, errcode, message) }
     }
@@ -179,9 +182,9 @@ impl From<AccountError> for ApiError {
             AccountError::UnknownToken | AccountError::ExpiredToken | AccountError::TokenReused => {
                 (StatusCode::UNAUTHORIZED, "M_UNKNOWN_TOKEN")
             }
-            AccountError::UnknownUser
-            | AccountError::UnknownDevice
-            | AccountError::UnknownApplication(_) => (StatusCode::NOT_FOUND, "M_NOT_FOUND"),
+            AccountError::UnknownUser | AccountError::UnknownDevice | AccountError::UnknownApplication(_) => {
+                (StatusCode::NOT_FOUND, "M_NOT_FOUND")
+            }
             AccountError::Stopping => (StatusCode::SERVICE_UNAVAILABLE, "M_UNKNOWN"),
             AccountError::Store(error) => return error.clone().into(),
         };
@@ -217,7 +220,8 @@ impl From<StoreError> for ApiError {
             | StoreError::Kv(KvError::Conflict | KvError::Engine(_))
             | StoreError::Codec(_)
             | StoreError::Missing { .. }
-            | StoreError::Format { .. } => internal(&error),
+            | StoreError::Format { .. }
+            | StoreError::OtherServer { .. } => internal(&error),
         }
     }
 }
@@ -372,6 +376,7 @@ mod tests {
             Store(Missing { table: "t" }) -> 500 M_UNKNOWN
             Store(Stopped) -> 503 M_UNKNOWN
             Store(Format { found: "2", supported: 1 }) -> 500 M_UNKNOWN
-        "#]].assert_eq(&table);
+        "#]]
+        .assert_eq(&table);
     }
 }

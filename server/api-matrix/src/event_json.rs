@@ -110,13 +110,7 @@ async fn look_around(views: &Views, event: &Event) -> Result<Around, ViewError> 
     Ok(around)
 }
 
-fn write_event(
-    out: &mut String,
-    viewer: Viewer<'_>,
-    event: &Event,
-    room_id: RoomIdField,
-    around: &Around,
-) {
+fn write_event(out: &mut String, viewer: Viewer<'_>, event: &Event, room_id: RoomIdField, around: &Around) {
     let mut object = ObjectWriter::begin(out);
     write_fields(&mut object, event, room_id);
     let mut unsigned = object.object("unsigned");

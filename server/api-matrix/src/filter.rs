@@ -196,13 +196,14 @@ mod tests {
 
     #[test]
     fn filters_of_another_shape_are_refused() {
-        let refusals: String = ["{", r#"{"room":5}"#, r#"{"room":{"timeline":{"limit":-1}}}"#, "[1]", "\u{0}"]
-            .into_iter()
-            .map(|json| match Filter::parse(json) {
-                Ok(filter) => format!("{json:?} read as {filter:?}\n"),
-                Err(error) => format!("{json:?} -> {error}\n"),
-            })
-            .collect();
+        let refusals: String =
+            ["{", r#"{"room":5}"#, r#"{"room":{"timeline":{"limit":-1}}}"#, "[1]", "\u{0}"]
+                .into_iter()
+                .map(|json| match Filter::parse(json) {
+                    Ok(filter) => format!("{json:?} read as {filter:?}\n"),
+                    Err(error) => format!("{json:?} -> {error}\n"),
+                })
+                .collect();
         expect_test::expect![[r#"
             "{" -> 400 M_NOT_JSON: filter: EOF while parsing an object at line 1 column 1
             "{\"room\":5}" -> 400 M_BAD_JSON: filter: invalid type: integer `5`, expected struct RoomFilter at line 1 column 9

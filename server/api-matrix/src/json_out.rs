@@ -126,7 +126,9 @@ mod tests {
 
     #[test]
     fn strings_are_escaped_as_any_parser_reads_them() {
-        for text in ["", "plain", "ключ 🗝", "\"quoted\"", "a\\b", "line\nbreak\ttab", "\u{0}\u{1f}\u{7f}", "\\\"\n"] {
+        for text in
+            ["", "plain", "ключ 🗝", "\"quoted\"", "a\\b", "line\nbreak\ttab", "\u{0}\u{1f}\u{7f}", "\\\"\n"]
+        {
             let mut out = String::new();
             push_string(&mut out, text);
             assert_eq!(serde_json::from_str::<String>(&out).unwrap(), text, "{out}");

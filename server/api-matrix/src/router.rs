@@ -20,7 +20,8 @@ use crate::{
     api::MatrixApi,
     endpoints::{
         account_data, capabilities, create_room, devices, event, filters, login, logout, members, membership,
-        messages, profile, redact, refresh, register, send, state, sync, typing, versions, well_known, whoami,
+        messages, profile, redact, refresh, register, send, state, sync, typing, versions, well_known,
+        whoami,
     },
     error::ApiError,
 };

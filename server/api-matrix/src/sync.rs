@@ -20,9 +20,7 @@ use nexus_event_store::{Position, RoomNo, UserNo, rows::EventPlace};
 use nexus_views::{Membership, MembershipRow, ViewError, Views};
 use ruma::UserId;
 
-use crate::{
-    error::ApiError, event_json::Viewer, filter::Filter, json_out::ObjectWriter, token::SyncToken,
-};
+use crate::{error::ApiError, event_json::Viewer, filter::Filter, json_out::ObjectWriter, token::SyncToken};
 
 /// Who syncs, and what they want.
 pub(crate) struct Client<'a> {
@@ -85,13 +83,17 @@ pub(crate) struct Answer {
 impl Answer {
     /// Whether there is nothing to tell.
     pub(crate) fn is_empty(&self) -> bool {
-        self.join.is_empty() && self.invite.is_empty() && self.leave.is_empty() && self.account_data.is_empty()
+        self.join.is_empty()
+            && self.invite.is_empty()
+            && self.leave.is_empty()
+            && self.account_data.is_empty()
     }
 
     /// The JSON of the reply.
     pub(crate) fn write(&self, next_batch: SyncToken) -> String {
         let sections = [("join", &self.join), ("invite", &self.invite), ("leave", &self.leave)];
-        let bytes: usize = sections.iter().flat_map(|(_, rooms)| rooms.iter()).map(|(_, text)| text.len()).sum();
+        let bytes: usize =
+            sections.iter().flat_map(|(_, rooms)| rooms.iter()).map(|(_, text)| text.len()).sum();
         let mut out = String::with_capacity(bytes + 512);
         let mut reply = ObjectWriter::begin(&mut out);
         reply.string("next_batch", &next_batch.to_string());

@@ -34,7 +34,8 @@ impl FromStr for SyncToken {
     type Err = BadToken;
 
     fn from_str(text: &str) -> Result<Self, BadToken> {
-        let (position, typing) = text.strip_prefix("s1_").and_then(|rest| rest.split_once('_')).ok_or(BadToken)?;
+        let (position, typing) =
+            text.strip_prefix("s1_").and_then(|rest| rest.split_once('_')).ok_or(BadToken)?;
         let token = Self { position: Position(decimal(position)?), typing: decimal(typing)? };
         // One moment has one token: `+1` and leading zeros are not ours.
         (token.to_string() == text).then_some(token).ok_or(BadToken)
@@ -88,7 +89,8 @@ impl FromStr for Gap {
         if let Ok(token) = text.parse::<SyncToken>() {
             return Ok(Gap::after_position(token.position));
         }
-        let (position, index) = text.strip_prefix("t1_").and_then(|rest| rest.split_once('_')).ok_or(BadToken)?;
+        let (position, index) =
+            text.strip_prefix("t1_").and_then(|rest| rest.split_once('_')).ok_or(BadToken)?;
         let position = Position(decimal(position)?);
         let gap = Gap(TimelineKey { position, index: index.parse().map_err(|_| BadToken)? });
         (gap.to_string() == text).then_some(gap).ok_or(BadToken)
@@ -120,8 +122,22 @@ mod tests {
     #[test]
     fn foreign_tokens_are_refused() {
         for text in [
-            "", "garbage", "s1", "s1_", "s1_1", "s1_1_2_3", "s2_1_2", "s1_-1_0", "s1_+1_0", "s1_01_0",
-            "s1_18446744073709551615_0", "t1_1", "t1_1_256", "t1_1_-1", "t1_1_1_1", "t1_a_1",
+            "",
+            "garbage",
+            "s1",
+            "s1_",
+            "s1_1",
+            "s1_1_2_3",
+            "s2_1_2",
+            "s1_-1_0",
+            "s1_+1_0",
+            "s1_01_0",
+            "s1_18446744073709551615_0",
+            "t1_1",
+            "t1_1_256",
+            "t1_1_-1",
+            "t1_1_1_1",
+            "t1_a_1",
             "\u{0}\u{fffd}",
         ] {
             assert_eq!(text.parse::<SyncToken>(), Err(BadToken), "{text:?}");

@@ -163,3 +163,128 @@ impl UiaSessions {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    };
+
+    use nexus_event_store::world::{BoxFuture, Clock, CpuPool, Random, Spawn, UnixMs};
+    use ruma::CanonicalJsonValue;
+
+    use super::*;
+
+    const STAGES: [&str; 1] = ["m.login.dummy"];
+
+    /// Time is the number; randomness counts on.
+    #[derive(Clone, Default)]
+    struct TestWorld(Arc<AtomicU64>);
+
+    impl Clock for TestWorld {
+        fn now(&self) -> UnixMs {
+            UnixMs(0)
+        }
+        fn monotonic(&self) -> Duration {
+            Duration::from_secs(self.0.load(Ordering::Relaxed))
+        }
+        fn sleep(&self, _: Duration) -> BoxFuture<'static, ()> {
+            Box::pin(std::future::pending())
+        }
+    }
+
+    struct Counting(AtomicU64);
+
+    impl Random for Counting {
+        fn fill(&self, bytes: &mut [u8]) {
+            let number = self.0.fetch_add(1, Ordering::Relaxed).to_le_bytes();
+            bytes[..8].copy_from_slice(&number);
+        }
+    }
+
+    struct Nothing;
+
+    impl Spawn for Nothing {
+        fn spawn(&self, _: &'static str, _: BoxFuture<'static, ()>) {}
+    }
+
+    impl CpuPool for Nothing {
+        fn run(&self, _: Box<dyn FnOnce() + Send + 'static>) {}
+    }
+
+    fn sessions() -> (UiaSessions, TestWorld) {
+        let clock = TestWorld::default();
+        let world = World {
+            clock: Arc::new(clock.clone()),
+            random: Arc::new(Counting(0.into())),
+            spawn: Arc::new(Nothing),
+            cpu: Arc::new(Nothing),
+        };
+        (UiaSessions::new(world), clock)
+    }
+
+    fn auth(fields: &[(&str, &str)]) -> Option<Fields> {
+        let string = |text: &str| CanonicalJsonValue::String(text.to_owned());
+        Some(Fields(fields.iter().map(|(name, value)| ((*name).to_owned(), string(value))).collect()))
+    }
+
+    fn attempt(sessions: &UiaSessions, session: &str) -> Result<Attempt, ApiError> {
+        let auth = auth(&[("type", STAGES[0]), ("session", session)]);
+        sessions.attempt(Operation::Register, auth, &STAGES)
+    }
+
+    #[test]
+    fn a_session_is_for_its_operation_and_its_time() {
+        let (sessions, clock) = sessions();
+        let session = sessions.open(Operation::Register);
+        assert_eq!(attempt(&sessions, &session).unwrap().stage, STAGES[0]);
+        let other = Operation::DeleteDevices(UserNo(1));
+        let foreign = auth(&[("type", STAGES[0]), ("session", &session)]);
+        assert!(sessions.attempt(other, foreign, &STAGES).is_err());
+        clock.0.store(SESSION_TIME.as_secs(), Ordering::Relaxed);
+        let last = attempt(&sessions, &session).unwrap();
+        sessions.finish(last);
+        assert!(attempt(&sessions, &session).is_err(), "used up");
+        let session = sessions.open(Operation::Register);
+        clock.0.store(2 * SESSION_TIME.as_secs() + 1, Ordering::Relaxed);
+        assert!(attempt(&sessions, &session).is_err(), "too late");
+    }
+
+    #[test]
+    fn the_oldest_session_makes_room() {
+        let (sessions, _) = sessions();
+        let oldest = sessions.open(Operation::Register);
+        let second = sessions.open(Operation::Register);
+        for _ in 2..=SESSIONS_MAX {
+            sessions.open(Operation::Register);
+        }
+        assert!(attempt(&sessions, &second).is_ok());
+        assert!(attempt(&sessions, &oldest).is_err());
+        let kept = sessions.sessions.lock();
+        assert_eq!((kept.by_number.len(), kept.numbers.len()), (SESSIONS_MAX, SESSIONS_MAX));
+    }
+
+    #[test]
+    fn what_an_auth_can_lack() {
+        let (sessions, _) = sessions();
+        let session = sessions.open(Operation::Register);
+        let refusals = [
+            sessions.attempt(Operation::Register, None, &STAGES),
+            sessions.attempt(Operation::Register, auth(&[("session", &session)]), &STAGES),
+            sessions.attempt(Operation::Register, auth(&[("type", "m.login.sso")]), &STAGES),
+            attempt(&sessions, "nonesuch"),
+        ];
+        let table: String =
+            refusals.into_iter().map(|refusal| format!("{}\n", refusal.unwrap_err())).collect();
+        expect_test::expect![[r#"
+            401 : 
+            401 : 
+            401 M_UNRECOGNIZED: this is no stage of the flow
+            401 M_UNKNOWN: the session is not known
+        "#]]
+        .assert_eq(&table);
+        let bare = sessions.attempt(Operation::Register, auth(&[("type", STAGES[0])]), &STAGES);
+        assert_eq!(bare.unwrap().session, None, "one stage needs no session");
+    }
+}

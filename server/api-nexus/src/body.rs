@@ -24,7 +24,8 @@ impl<S: Send + Sync> FromRequest<S> for Json {
     type Rejection = ApiError;
 
     async fn from_request(request: Request, state: &S) -> Result<Self, ApiError> {
-        let kind = request.headers().get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
+        let kind =
+            request.headers().get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
         if kind.to_ascii_lowercase().starts_with("multipart/form-data") {
             return from_form(request, state).await.map(Self);
         }
@@ -110,7 +111,8 @@ mod tests {
         assert_eq!(read(kind, body).await, Ok(json!({"content": "hi"})));
         let body = form(&[("name=\"content\"", "hi there"), ("name=\"tts\"", "false")]);
         assert_eq!(read(kind, body).await, Ok(json!({"content": "hi there", "tts": false})));
-        let body = form(&[("name=\"files[0]\"; filename=\"a.txt\"", "data"), ("name=\"payload_json\"", "{}")]);
+        let body =
+            form(&[("name=\"files[0]\"; filename=\"a.txt\"", "data"), ("name=\"payload_json\"", "{}")]);
         assert!(matches!(read(kind, body).await, Err(ApiError::Form(_))));
         assert_eq!(read(kind, "--nothing").await, Err(ApiError::NotJson));
     }

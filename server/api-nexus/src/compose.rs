@@ -112,7 +112,8 @@ impl Objects {
     }
 
     async fn content(&self, channel: &Channel, said: Said<'_>) -> Result<Map<String, Value>, ApiError> {
-        let visible = !said.content.trim().is_empty() || !said.embeds.is_empty() || !said.components.is_empty();
+        let visible =
+            !said.content.trim().is_empty() || !said.embeds.is_empty() || !said.components.is_empty();
         if !visible {
             return Err(ApiError::EmptyMessage);
         }
@@ -277,7 +278,8 @@ mod tests {
 
     #[test]
     fn embeds_are_readable() {
-        let embeds = [json!({ "title": "T", "fields": [{ "name": "n", "value": "v" }] }), json!({ "image": {} })];
+        let embeds =
+            [json!({ "title": "T", "fields": [{ "name": "n", "value": "v" }] }), json!({ "image": {} })];
         assert_eq!(readable(&embeds), "T\nn\nv");
         assert_eq!(readable(&[]), "(no text)");
     }

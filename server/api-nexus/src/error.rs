@@ -106,7 +106,7 @@ impl ApiError {
             Self::Unknown(Unknown::Member) => (S::NOT_FOUND, 10007, "Unknown Member"),
             Self::Unknown(Unknown::Message) => (S::NOT_FOUND, 10008, "Unknown Message"),
             Self::Unknown(Unknown::User) => (S::NOT_FOUND, 10013, "Unknown User"),
-            Self::Unknown(Unknown::Emoji) => (S::NOT_FOUND, 10014, "Unknown Emoji"),
+            Self::Unknown(Unknown::Emoji) => (S::BAD_REQUEST, 10014, "Unknown Emoji"),
             Self::NotForBots => (S::FORBIDDEN, 20001, "Bots cannot use this endpoint"),
             Self::OnlyForBots => (S::FORBIDDEN, 20002, "Only bots can use this endpoint"),
             Self::NotYours => {
@@ -150,7 +150,8 @@ fn too_many(what: &str, limit: usize) -> (StatusCode, u32, String) {
         "invites" => 30016,
         _ => 0,
     };
-    (StatusCode::BAD_REQUEST, code, format!("Maximum number of {what} reached ({limit})"))
+    let status = if code == 30010 { StatusCode::FORBIDDEN } else { StatusCode::BAD_REQUEST };
+    (status, code, format!("Maximum number of {what} reached ({limit})"))
 }
 
 impl IntoResponse for ApiError {
@@ -173,7 +174,8 @@ impl From<StoreError> for ApiError {
             | StoreError::Kv(KvError::Conflict | KvError::Engine(_))
             | StoreError::Codec(_)
             | StoreError::Missing { .. }
-            | StoreError::Format { .. } => {
+            | StoreError::Format { .. }
+            | StoreError::OtherServer { .. } => {
                 tracing::error!(%error, "the store failed a request");
                 Self::Internal
             }
@@ -235,11 +237,17 @@ impl From<Rejection> for ApiError {
             Rejection::Banned => Self::Banned,
             Rejection::BadField { field, problem } => Self::field(&[field], "BASE_TYPE_BAD", &problem),
             Rejection::EventTooLarge { .. } => Self::TooLarge,
-            Rejection::FieldTooLong { field, bytes, .. } => {
-                Self::field(&[field], "BASE_TYPE_MAX_LENGTH", &format!("Has {bytes} bytes, which is too many."))
+            Rejection::FieldTooLong { field, bytes, .. } => Self::field(
+                &[field],
+                "BASE_TYPE_MAX_LENGTH",
+                &format!("Has {bytes} bytes, which is too many."),
+            ),
+            Rejection::DuplicateReaction => {
+                Self::Conflict("You have already reacted with this emoji".to_owned())
             }
-            Rejection::DuplicateReaction => Self::Conflict("You have already reacted with this emoji".to_owned()),
-            Rejection::UnsupportedRoomVersion => Self::Conflict("The room's version is not supported".to_owned()),
+            Rejection::UnsupportedRoomVersion => {
+                Self::Conflict("The room's version is not supported".to_owned())
+            }
             Rejection::RoomInUse => Self::Conflict("The name is in use".to_owned()),
             Rejection::NotTextChannel => Self::NotATextChannel,
             Rejection::EmptyMessage => Self::EmptyMessage,

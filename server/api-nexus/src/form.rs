@@ -16,7 +16,7 @@ use crate::{error::ApiError, snowflake};
 
 /// What is wrong with a body, as the tree that is sent.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Faults(Map<String, Value>);
+pub(crate) struct Faults(Map<String, Value>);
 
 impl Faults {
     /// A single fault at `path`.
@@ -86,13 +86,12 @@ impl<'a> Form<'a> {
         self.object.get(field).filter(|value| !value.is_null())
     }
 
-    /// Whether the field is there, `null` included.
-    pub(crate) fn has(&self, field: &str) -> bool {
-        self.object.contains_key(field)
-    }
-
     /// A field that may be cleared with `null`: `None` = absent, `Some(None)` = `null`.
-    pub(crate) fn nullable<T>(&self, field: &str, read: impl FnOnce(&Self) -> Option<T>) -> Option<Option<T>> {
+    pub(crate) fn nullable<T>(
+        &self,
+        field: &str,
+        read: impl FnOnce(&Self) -> Option<T>,
+    ) -> Option<Option<T>> {
         match self.object.get(field)? {
             Value::Null => Some(None),
             _ => read(self).map(Some),
@@ -158,9 +157,17 @@ impl<'a> Form<'a> {
         };
         let (min, max) = (range.start(), range.end());
         if number < *min {
-            self.fault(field, "NUMBER_TYPE_MIN", &format!("int value should be greater than or equal to {min}."));
+            self.fault(
+                field,
+                "NUMBER_TYPE_MIN",
+                &format!("int value should be greater than or equal to {min}."),
+            );
         } else if number > *max {
-            self.fault(field, "NUMBER_TYPE_MAX", &format!("int value should be less than or equal to {max}."));
+            self.fault(
+                field,
+                "NUMBER_TYPE_MAX",
+                &format!("int value should be less than or equal to {max}."),
+            );
         } else {
             return Some(number);
         }
@@ -270,19 +277,27 @@ mod tests {
         check(&json!({ "name": "ok", "parent_id": 5, "type": "3", "nsfw": null }), &expect!["fine"]);
         check(
             &json!({}),
-            &expect![[r#"{"name":{"_errors":[{"code":"BASE_TYPE_REQUIRED","message":"This field is required"}]}}"#]],
+            &expect![[
+                r#"{"name":{"_errors":[{"code":"BASE_TYPE_REQUIRED","message":"This field is required"}]}}"#
+            ]],
         );
         check(
             &json!([1]),
-            &expect![[r#"{"_errors":[{"code":"DICT_TYPE_CONVERT","message":"Only dictionaries may be used in a DictType"}],"name":{"_errors":[{"code":"BASE_TYPE_REQUIRED","message":"This field is required"}]}}"#]],
+            &expect![[
+                r#"{"_errors":[{"code":"DICT_TYPE_CONVERT","message":"Only dictionaries may be used in a DictType"}],"name":{"_errors":[{"code":"BASE_TYPE_REQUIRED","message":"This field is required"}]}}"#
+            ]],
         );
         check(
             &json!({ "name": "a\u{0}b", "type": 99, "nsfw": "yes", "parent_id": 1.5 }),
-            &expect![[r#"{"name":{"_errors":[{"code":"STRING_TYPE_BAD","message":"Must not contain null characters."}]},"nsfw":{"_errors":[{"code":"BOOLEAN_TYPE_CONVERT","message":"Must be either true or false."}]},"parent_id":{"_errors":[{"code":"NUMBER_TYPE_COERCE","message":"Value is not snowflake."}]},"type":{"_errors":[{"code":"NUMBER_TYPE_MAX","message":"int value should be less than or equal to 15."}]}}"#]],
+            &expect![[
+                r#"{"name":{"_errors":[{"code":"STRING_TYPE_BAD","message":"Must not contain null characters."}]},"nsfw":{"_errors":[{"code":"BOOLEAN_TYPE_CONVERT","message":"Must be either true or false."}]},"parent_id":{"_errors":[{"code":"NUMBER_TYPE_COERCE","message":"Value is not snowflake."}]},"type":{"_errors":[{"code":"NUMBER_TYPE_MAX","message":"int value should be less than or equal to 15."}]}}"#
+            ]],
         );
         check(
             &json!({ "name": "toolong", "users": ["1", "x"], "reference": {}, "embeds": [{"title": "abcd"}, 3] }),
-            &expect![[r#"{"embeds":{"0":{"title":{"_errors":[{"code":"BASE_TYPE_MAX_LENGTH","message":"Must be 3 or fewer in length."}]}},"1":{"_errors":[{"code":"DICT_TYPE_CONVERT","message":"Only dictionaries may be used in a DictType"}]}},"name":{"_errors":[{"code":"BASE_TYPE_BAD_LENGTH","message":"Must be between 1 and 5 in length."}]},"reference":{"message_id":{"_errors":[{"code":"BASE_TYPE_REQUIRED","message":"This field is required"}]}},"users":{"1":{"_errors":[{"code":"NUMBER_TYPE_COERCE","message":"Value is not snowflake."}]}}}"#]],
+            &expect![[
+                r#"{"embeds":{"0":{"title":{"_errors":[{"code":"BASE_TYPE_MAX_LENGTH","message":"Must be 3 or fewer in length."}]}},"1":{"_errors":[{"code":"DICT_TYPE_CONVERT","message":"Only dictionaries may be used in a DictType"}]}},"name":{"_errors":[{"code":"BASE_TYPE_BAD_LENGTH","message":"Must be between 1 and 5 in length."}]},"reference":{"message_id":{"_errors":[{"code":"BASE_TYPE_REQUIRED","message":"This field is required"}]}},"users":{"1":{"_errors":[{"code":"NUMBER_TYPE_COERCE","message":"Value is not snowflake."}]}}}"#
+            ]],
         );
     }
 }

@@ -15,15 +15,12 @@ use axum::{
     extract::{State, WebSocketUpgrade, ws::rejection::WebSocketUpgradeRejection},
     response::{IntoResponse as _, Response},
 };
-use nexus_event_store::world::World;
+use nexus_event_store::{feed::Topic, world::World};
 use tokio::sync::watch;
 
-use crate::{
-    error::ApiError,
-    objects::Objects,
-    params::Query,
-};
+use crate::{error::ApiError, objects::Objects, params::Query};
 
+mod announcements;
 mod checkpoint;
 mod connection;
 mod fact;
@@ -39,6 +36,10 @@ mod session;
 mod socket;
 mod typing;
 
+pub(crate) use announcements::Announcement;
+pub(crate) use intents::Intents;
+
+use announcements::Announcements;
 use live::LiveSessions;
 use resolve::Resolver;
 use socket::{READ_BYTES_MAX, Transport};
@@ -53,6 +54,7 @@ pub(crate) struct Inner {
     objects: Objects,
     resolver: Resolver,
     live: LiveSessions,
+    announcements: Announcements,
     url: String,
     closing: watch::Receiver<bool>,
 }
@@ -60,13 +62,20 @@ pub(crate) struct Inner {
 impl Gateway {
     pub(crate) fn new(objects: Objects, url: String, closing: watch::Receiver<bool>) -> Self {
         let resolver = Resolver::new(objects.views.clone());
-        let live = LiveSessions::default();
-        Self { inner: Arc::new(Inner { objects, resolver, live, url, closing }) }
+        let (live, announcements) = (LiveSessions::default(), Announcements::default());
+        Self { inner: Arc::new(Inner { objects, resolver, live, announcements, url, closing }) }
     }
 
     /// Where clients connect: no query, no slash at the end.
     pub(crate) fn url(&self) -> &str {
         &self.inner.url
+    }
+
+    /// Tells a guild's sessions something that is not in the log.
+    pub(crate) fn announce(&self, announcement: Announcement) {
+        let topic = Topic::Room(announcement.guild);
+        self.inner.announcements.add(announcement);
+        self.inner.objects.views.store().feed().wake(topic);
     }
 
     fn world(&self) -> &World {

@@ -66,7 +66,11 @@ impl MessageForm {
         form::read(body, |form| {
             for (field, what) in [("attachments", "Attachments"), ("sticker_ids", "Stickers")] {
                 if form.list(field, usize::MAX).is_some_and(|items| !items.is_empty()) {
-                    form.fault(field, "NOT_AVAILABLE", &format!("{what} are not available on this server yet."));
+                    form.fault(
+                        field,
+                        "NOT_AVAILABLE",
+                        &format!("{what} are not available on this server yet."),
+                    );
                 }
             }
             if form.raw("poll").is_some() {
@@ -82,7 +86,9 @@ impl MessageForm {
                 allowed_mentions: allowed_mentions(form),
                 nonce: nonce(form),
                 enforce_nonce: form.flag("enforce_nonce").unwrap_or(false),
-                flags: form.integer("flags", 0..=i64::MAX).map(|flags| flags.unsigned_abs() & FLAGS_A_SENDER_SETS),
+                flags: form
+                    .integer("flags", 0..=i64::MAX)
+                    .map(|flags| flags.unsigned_abs() & FLAGS_A_SENDER_SETS),
             }
         })
     }
@@ -157,7 +163,9 @@ fn embeds(form: &Form<'_>) -> Option<Vec<Value>> {
         form.list("embeds", EMBEDS).map(<[Value]>::to_vec)
     });
     // The single embed of old libraries.
-    let old = || form.object("embed", embed_chars).and_then(|_| form.raw("embed").cloned()).map(|embed| vec![embed]);
+    let old = || {
+        form.object("embed", embed_chars).and_then(|_| form.raw("embed").cloned()).map(|embed| vec![embed])
+    };
     let mut embeds = given.or_else(old)?;
     for embed in &mut embeds {
         if let Some(embed) = embed.as_object_mut() {
@@ -179,7 +187,8 @@ fn embed_chars(embed: &Form<'_>) -> usize {
     }
     let fields = embed.objects("fields", 25, |field| {
         field.flag("inline");
-        field.required_text("name", 1..=256).chars().count() + field.required_text("value", 1..=1024).chars().count()
+        field.required_text("name", 1..=256).chars().count()
+            + field.required_text("value", 1..=1024).chars().count()
     });
     count += fields.unwrap_or_default().into_iter().sum::<usize>();
     count += embed.object("footer", |form| form.required_text("text", 1..=2048).chars().count()).unwrap_or(0);
@@ -232,19 +241,25 @@ mod tests {
         check(
             &json!({ "content": "hi", "tts": false, "enforce_nonce": false,
                 "message_reference": { "message_id": "5", "fail_if_not_exists": true } }),
-            &expect![[r#"MessageForm { content: Some("hi"), embeds: None, components: None, reference: Some(Reference { message: Snowflake(5), fail_if_not_exists: true }), allowed_mentions: AllowedMentions { everyone: true, users: None, replied_user: true }, nonce: None, enforce_nonce: false, flags: None }"#]],
+            &expect![[
+                r#"MessageForm { content: Some("hi"), embeds: None, components: None, reference: Some(Reference { message: Snowflake(5), fail_if_not_exists: true }), allowed_mentions: AllowedMentions { everyone: true, users: None, replied_user: true }, nonce: None, enforce_nonce: false, flags: None }"#
+            ]],
         );
         // discord.py: integer ids, an empty list of components, a nonce it enforces
         check(
             &json!({ "content": "hi", "components": [], "nonce": "123", "enforce_nonce": true, "tts": false,
                 "message_reference": { "message_id": 5, "channel_id": 6 } }),
-            &expect![[r#"MessageForm { content: Some("hi"), embeds: None, components: Some([]), reference: Some(Reference { message: Snowflake(5), fail_if_not_exists: true }), allowed_mentions: AllowedMentions { everyone: true, users: None, replied_user: true }, nonce: Some(String("123")), enforce_nonce: true, flags: None }"#]],
+            &expect![[
+                r#"MessageForm { content: Some("hi"), embeds: None, components: Some([]), reference: Some(Reference { message: Snowflake(5), fail_if_not_exists: true }), allowed_mentions: AllowedMentions { everyone: true, users: None, replied_user: true }, nonce: Some(String("123")), enforce_nonce: true, flags: None }"#
+            ]],
         );
         // serenity: parse users with an empty list of users
         check(
             &json!({ "content": null, "embeds": [{ "title": "t", "color": 255 }], "nonce": 7,
                 "allowed_mentions": { "parse": ["users"], "users": [], "roles": [] } }),
-            &expect![[r#"MessageForm { content: Some(""), embeds: Some([Object {"color": Number(255), "title": String("t"), "type": String("rich")}]), components: None, reference: None, allowed_mentions: AllowedMentions { everyone: false, users: None, replied_user: false }, nonce: Some(Number(7)), enforce_nonce: false, flags: None }"#]],
+            &expect![[
+                r#"MessageForm { content: Some(""), embeds: Some([Object {"color": Number(255), "title": String("t"), "type": String("rich")}]), components: None, reference: None, allowed_mentions: AllowedMentions { everyone: false, users: None, replied_user: false }, nonce: Some(Number(7)), enforce_nonce: false, flags: None }"#
+            ]],
         );
     }
 
@@ -252,16 +267,22 @@ mod tests {
     fn what_does_not_fit_is_named() {
         check(
             &json!({ "content": 5, "nonce": [1], "tts": "no", "attachments": [{ "id": 0 }] }),
-            &expect![[r#"{"attachments":{"_errors":[{"code":"NOT_AVAILABLE","message":"Attachments are not available on this server yet."}]},"content":{"_errors":[{"code":"STRING_TYPE_CONVERT","message":"Could not interpret value as string."}]},"nonce":{"_errors":[{"code":"NONCE_TYPE_INVALID","message":"Must be a string or an integer."}]},"tts":{"_errors":[{"code":"BOOLEAN_TYPE_CONVERT","message":"Must be either true or false."}]}}"#]],
+            &expect![[
+                r#"{"attachments":{"_errors":[{"code":"NOT_AVAILABLE","message":"Attachments are not available on this server yet."}]},"content":{"_errors":[{"code":"STRING_TYPE_CONVERT","message":"Could not interpret value as string."}]},"nonce":{"_errors":[{"code":"NONCE_TYPE_INVALID","message":"Must be a string or an integer."}]},"tts":{"_errors":[{"code":"BOOLEAN_TYPE_CONVERT","message":"Must be either true or false."}]}}"#
+            ]],
         );
         check(
             &json!({ "embeds": [{ "title": "x".repeat(257) }, { "color": 1.5 }], "message_reference": {} }),
-            &expect![[r#"{"embeds":{"0":{"title":{"_errors":[{"code":"BASE_TYPE_MAX_LENGTH","message":"Must be 256 or fewer in length."}]}},"1":{"color":{"_errors":[{"code":"NUMBER_TYPE_COERCE","message":"Value is not int."}]}}},"embeds.1":{"_errors":[{"code":"NUMBER_TYPE_COERCE","message":"Must contain no fractions and no integers beyond 53 bits."}]},"message_reference":{"message_id":{"_errors":[{"code":"BASE_TYPE_REQUIRED","message":"This field is required"}]}}}"#]],
+            &expect![[
+                r#"{"embeds":{"0":{"title":{"_errors":[{"code":"BASE_TYPE_MAX_LENGTH","message":"Must be 256 or fewer in length."}]}},"1":{"color":{"_errors":[{"code":"NUMBER_TYPE_COERCE","message":"Value is not int."}]}}},"embeds.1":{"_errors":[{"code":"NUMBER_TYPE_COERCE","message":"Must contain no fractions and no integers beyond 53 bits."}]},"message_reference":{"message_id":{"_errors":[{"code":"BASE_TYPE_REQUIRED","message":"This field is required"}]}}}"#
+            ]],
         );
         check(
             &json!({ "embeds": [{ "description": "x".repeat(4000) }, { "description": "x".repeat(2001) }],
                 "allowed_mentions": { "parse": ["users"], "users": ["1"] } }),
-            &expect![[r#"{"allowed_mentions":{"users":{"_errors":[{"code":"MESSAGE_ALLOWED_MENTIONS_PARSE_EXCLUSIVE","message":"parse:[\"users\"] and users: [ids...] are mutually exclusive."}]}},"embeds":{"_errors":[{"code":"MAX_EMBED_SIZE_EXCEEDED","message":"Embed size exceeds maximum size of 6000"}]}}"#]],
+            &expect![[
+                r#"{"allowed_mentions":{"users":{"_errors":[{"code":"MESSAGE_ALLOWED_MENTIONS_PARSE_EXCLUSIVE","message":"parse:[\"users\"] and users: [ids...] are mutually exclusive."}]}},"embeds":{"_errors":[{"code":"MAX_EMBED_SIZE_EXCEEDED","message":"Embed size exceeds maximum size of 6000"}]}}"#
+            ]],
         );
     }
 }

@@ -24,7 +24,9 @@ const PREFIXES: [&str; 4] = ["/api/v10", "/api/v9", "/api/v1", "/api"];
 pub fn router(api: NexusApi) -> Router {
     let calls = calls();
     let all = PREFIXES.iter().fold(Router::new(), |all, prefix| all.nest(prefix, calls.clone()));
-    all.route("/gateway", get(gateway::upgrade))
+    // Some libraries connect to the bare host.
+    all.route("/", get(gateway::upgrade))
+        .route("/gateway", get(gateway::upgrade))
         .route("/gateway/", get(gateway::upgrade))
         .fallback(no_such_path)
         .method_not_allowed_fallback(no_such_method)
@@ -80,7 +82,8 @@ fn message_calls() -> Router<NexusApi> {
     Router::new()
         .route("/channels/{channel_id}/messages", get(messages::list).post(messages::send))
         .route(MESSAGE, get(messages::get).patch(messages::edit).delete(messages::delete))
-        .route(&format!("{MESSAGE}/reactions/{{emoji}}"), get(reactions::list))
+        .route(&format!("{MESSAGE}/reactions"), delete(reactions::clear))
+        .route(&format!("{MESSAGE}/reactions/{{emoji}}"), get(reactions::list).delete(reactions::clear))
         .route(
             &format!("{MESSAGE}/reactions/{{emoji}}/{{user_id}}"),
             put(reactions::add).delete(reactions::remove),

@@ -26,8 +26,9 @@ pub(crate) fn from_json(value: &Value) -> Option<Snowflake> {
 pub(crate) fn iso_time(unix_ms: u64) -> String {
     let nanos = i128::from(unix_ms) * 1_000_000;
     // The far end of time is shown as the last moment that can be written.
-    let at = OffsetDateTime::from_unix_timestamp_nanos(nanos)
-        .unwrap_or_else(|_| time::Date::MAX.with_hms(23, 59, 59).map_or(OffsetDateTime::UNIX_EPOCH, |at| at.assume_utc()));
+    let at = OffsetDateTime::from_unix_timestamp_nanos(nanos).unwrap_or_else(|_| {
+        time::Date::MAX.with_hms(23, 59, 59).map_or(OffsetDateTime::UNIX_EPOCH, |at| at.assume_utc())
+    });
     format!(
         "{:04}-{:02}-{:02}T{:02}:{:02}:{:02}.{:06}+00:00",
         at.year(),
@@ -51,8 +52,16 @@ mod tests {
         for value in good {
             assert_eq!(from_json(&value), Some(Snowflake(1_234_567_890_123_456_789)), "{value}");
         }
-        let bad =
-            [json!(""), json!("+1"), json!("-1"), json!(-1), json!(1.5), json!("1x"), json!(null), json!("٣")];
+        let bad = [
+            json!(""),
+            json!("+1"),
+            json!("-1"),
+            json!(-1),
+            json!(1.5),
+            json!("1x"),
+            json!(null),
+            json!("٣"),
+        ];
         for value in bad {
             assert_eq!(from_json(&value), None, "{value}");
         }

@@ -187,9 +187,9 @@ fn is_global(inner: &str) -> bool {
         return !room.is_empty();
     }
     let user = inner.strip_prefix('!').unwrap_or(inner);
-    user.strip_prefix('@').and_then(|user| user.split_once(':')).is_some_and(|(name, server)| {
-        !name.is_empty() && !server.is_empty()
-    })
+    user.strip_prefix('@')
+        .and_then(|user| user.split_once(':'))
+        .is_some_and(|(name, server)| !name.is_empty() && !server.is_empty())
 }
 
 /// Adds a backslash where text would read as a global mention, with or without backslashes before it.
@@ -214,9 +214,8 @@ fn rewrite(text: &str, change: impl Fn(&str) -> Option<String>) -> String {
     while let Some(open) = text[at..].find('<').map(|offset| at + offset) {
         out.push_str(&text[at..open]);
         at = open + 1;
-        let changed = inside(&text[at..]).and_then(|length| {
-            change(&text[at..at + length]).map(|changed| (changed, at + length + 1))
-        });
+        let changed = inside(&text[at..])
+            .and_then(|length| change(&text[at..at + length]).map(|changed| (changed, at + length + 1)));
         match changed {
             Some((changed, after)) => {
                 out.push_str(&changed);

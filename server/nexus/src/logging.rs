@@ -40,7 +40,10 @@ fn filter(level: LogLevel) -> Targets {
 
 /// A panic is a bug of ours: one error line that says where, in the log's own format.
 fn log_panic(info: &PanicHookInfo<'_>) {
-    let message = info.payload_as_str().unwrap_or("(no message)");
+    let payload = info.payload();
+    let text = payload.downcast_ref::<&str>().copied();
+    let message =
+        text.or_else(|| payload.downcast_ref::<String>().map(String::as_str)).unwrap_or("(no message)");
     let location = info.location().map(ToString::to_string).unwrap_or_default();
     tracing::error!(panic.message = message, panic.location = location, "a task panicked");
 }

@@ -12,7 +12,7 @@ use nexus_accounts::{Accounts, AccountsConfig, PasswordCost, Registration};
 use nexus_api_matrix::{MatrixApi, MatrixConfig};
 use nexus_api_nexus::{NexusApi, NexusConfig};
 use nexus_event_store::{
-    Store,
+    Store, StoreError,
     kv::{
         KvError,
         rocks::{RocksEngine, RocksTuning},
@@ -139,6 +139,13 @@ async fn open_store(ground: &Ground<'_>) -> Result<Store> {
     let store = Store::open(Arc::new(engine), ground.world.clone(), Arc::new(abort))
         .await
         .with_context(|| format!("{}: open the store", folder.display()))?;
+    store.belongs_to(ground.config.server_name.as_str()).await.map_err(|error| match error {
+        StoreError::OtherServer { found } => anyhow!(
+            "server_name: {} is not the name that this store was made for, {found}; it cannot change later",
+            ground.config.server_name
+        ),
+        other => anyhow!(other).context(format!("{}: read the store", folder.display())),
+    })?;
     ground.metrics.register_store(store.clone());
     Ok(store)
 }

@@ -14,7 +14,7 @@ use crate::{
     content::object,
     decision::{Decide, Decision, NewPdu},
     error::Rejection,
-    guild_state::{channel_join_rules, channel_power_levels, guild_power_levels, space_link},
+    guild_state::{channel_join_rules, channel_power_levels, closed_power_levels, space_link},
     guilds::{GUILD_VERSION, check_name},
     membership::member_content,
 };
@@ -300,15 +300,36 @@ impl Decide for Delete<'_> {
         let steward = decision.rooms.steward()?;
         let room_id = decision.room(self.channel).await?.room_id.clone();
         let gone = decision.on_behalf_of(self.actor, "channel.delete", None, object(json!({})))?;
+        self.free_children(decision, guild).await?;
         for (event_type, content) in [("nexus.channel", gone), ("m.space.child", object(json!({})))] {
             let event = NewPdu::state(steward.clone(), event_type, room_id.as_str(), content);
             decision.append(guild, event).await?;
         }
         // Nobody may join or write any more; who was in it keeps what was written.
         let closed = object(json!({ "join_rule": "invite" }));
-        let silent = guild_power_levels();
+        let silent = closed_power_levels();
         for (event_type, content) in [("m.room.join_rules", closed), ("m.room.power_levels", silent)] {
             decision.append(self.channel, NewPdu::state(steward.clone(), event_type, "", content)).await?;
+        }
+        Ok(())
+    }
+}
+
+impl Delete<'_> {
+    /// The channels of a category that goes stand on their own.
+    async fn free_children(&self, decision: &mut Decision<'_>, guild: RoomNo) -> Result<(), RoomsError> {
+        let steward = decision.rooms.steward()?;
+        let channels = decision.tx.scan::<GuildChannels>(Scan::prefix::<GuildChannels>(&guild)).await?;
+        for ((_, child), ()) in channels {
+            let info = decision.reader().info(child).await?;
+            if info.parent != Some(self.channel) {
+                continue;
+            }
+            let room_id = decision.room(child).await?.room_id.clone();
+            let content = channel_content(&info, None);
+            let content = decision.on_behalf_of(self.actor, "channel.update", None, content)?;
+            let event = NewPdu::state(steward.clone(), "nexus.channel", room_id.as_str(), content);
+            decision.append(guild, event).await?;
         }
         Ok(())
     }

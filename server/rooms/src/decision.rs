@@ -6,6 +6,7 @@
 
 use std::{collections::BTreeMap, future::Future, sync::Arc};
 
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use nexus_event_store::{
     EventNo, NodeHash, Position, RoomNo, Rows as _, Snowflake, StoreError, Tx, UserNo,
     catalogue::{EventPlaces, Events, Heads, RoomNumbers, RoomSnowflakes, Rooms as RoomTable, Snowflakes, Timeline},
@@ -22,7 +23,7 @@ use nexus_views::{
     project::{NewEvent, is_message_type, project},
 };
 use ruma::{
-    CanonicalJsonObject, EventId, MilliSecondsSinceUnixEpoch, OwnedEventId, OwnedRoomId, OwnedUserId, UInt,
+    CanonicalJsonObject, CanonicalJsonValue, EventId, MilliSecondsSinceUnixEpoch, OwnedEventId, OwnedRoomId, OwnedUserId, UInt,
 };
 
 use crate::{Appended, Rooms, RoomsError, error::Rejection};
@@ -103,8 +104,6 @@ pub(crate) struct Decision<'r> {
     pub(crate) tx: Tx,
     pub(crate) now: UnixMs,
     open: BTreeMap<RoomNo, OpenRoom>,
-    pub(crate) changed_events: Vec<EventNo>,
-    total: usize,
 }
 
 impl Rooms {
@@ -118,33 +117,30 @@ impl Rooms {
                 tx: store.begin(),
                 now: store.world().now(),
                 open: BTreeMap::new(),
-                changed_events: Vec::new(),
-                total: 0,
             };
             let output = match command.decide(&mut decision).await {
                 Ok(output) => output,
                 Err(RoomsError::Store(StoreError::Conflict)) => continue,
                 Err(error) => return Err(error),
             };
-            let Some((tx, changed)) = decision.close() else { return Ok((output, store.visible())) };
+            let (tx, writes) = decision.close();
+            if !writes {
+                drop(held);
+                match tx.settled().await {
+                    Ok(position) => return Ok((output, position)),
+                    Err(StoreError::Conflict) => continue,
+                    Err(error) => return Err(error.into()),
+                }
+            }
             let staged = match tx.stage() {
                 Ok(staged) => staged,
                 Err(StoreError::Conflict) => continue,
                 Err(error) => return Err(error.into()),
             };
-            self.forget(&changed);
             drop(held);
-            let position = staged.durable().await?;
-            self.forget(&changed);
-            return Ok((output, position));
+            return Ok((output, staged.durable().await?));
         }
         Err(StoreError::Conflict.into())
-    }
-
-    fn forget(&self, changed: &[EventNo]) {
-        for event in changed {
-            self.inner.views.caches().forget(*event);
-        }
     }
 }
 
@@ -154,12 +150,10 @@ impl Decision<'_> {
         Reader { rows: &self.tx, caches: self.rooms.inner.views.caches() }
     }
 
-    /// Writes the heads; `None` if the decision changes nothing.
-    fn close(self) -> Option<(Tx, Vec<EventNo>)> {
-        let mut dirty = self.tx.has_writes();
+    /// Writes the heads; tells whether the decision changes anything.
+    fn close(self) -> (Tx, bool) {
         for (room, open) in self.open {
             if open.appended > 0 {
-                dirty = true;
                 let head = HeadRow {
                     extremities: open.extremities.into_iter().map(|(no, _)| no).collect(),
                     state: open.state,
@@ -170,7 +164,15 @@ impl Decision<'_> {
                 self.tx.put_positioned::<Heads>(&room, head, |head, position| head.position = position);
             }
         }
-        dirty.then_some((self.tx, self.changed_events))
+        let writes = self.tx.has_writes();
+        (self.tx, writes)
+    }
+
+    /// Makes readers forget an event whose row this decision changes: now, and when the change is durable.
+    pub(crate) fn forget_event(&self, event: EventNo) {
+        let caches = self.rooms.inner.views.shared_caches();
+        caches.forget(event);
+        self.tx.on_durable(move || caches.forget(event));
     }
 
     /// The room as it stands in this decision.
@@ -210,14 +212,24 @@ impl Decision<'_> {
         &mut self,
         version: RoomVersion,
         room_id: Option<OwnedRoomId>,
-        create: NewPdu,
+        mut create: NewPdu,
     ) -> Result<RoomNo, RoomsError> {
         let room = self.tx.new_room_no();
+        if version.room_id_is_create_event() {
+            // The id is the hash of this event: without a nonce two rooms of one user, made alike in the
+            // same millisecond, would be one.
+            let nonce: [u8; 9] = self.tx.store().world().random_bytes();
+            let nonce = CanonicalJsonValue::String(URL_SAFE_NO_PAD.encode(nonce));
+            create.content.insert("nexus.nonce".to_owned(), nonce);
+        }
         let draft = self.draft(create.sender.clone(), &create, room_id, &[], Vec::new(), 1);
         let transaction = create.transaction;
         let pdu = build(version, draft, &*self.rooms.inner.signer)?;
         authorise(version, &pdu, |_| None, |_, _| None).map_err(|error| RoomsError::forbidden(error.to_string()))?;
         let room_id = pdu.room_id().to_owned();
+        if self.tx.room_no(room_id.as_str()).await?.is_some() {
+            return Err(RoomsError::Internal(format!("room {room_id} exists already")));
+        }
         self.tx.put::<RoomNumbers>(&Text::from(room_id.as_str()), &room);
         let row = RoomRow { room_id: room_id.to_string(), version: version.as_str().to_owned() };
         self.tx.put::<RoomTable>(&room, &row);
@@ -267,6 +279,11 @@ impl Decision<'_> {
 
     /// Builds, signs and authorises an event on top of the room and keeps it.
     pub(crate) async fn append(&mut self, room: RoomNo, new: NewPdu) -> Result<Appended, RoomsError> {
+        if new.event_type == "m.room.redaction" && new.redacts.is_none() {
+            // Whoever reads its content would carry it out on our word: only `redact` decides that.
+            let problem = "a redaction is made by redacting".to_owned();
+            return Err(Rejection::BadField { field: "type", problem }.into());
+        }
         let open = self.room(room).await?;
         if open.appended >= EVENTS_PER_ROOM {
             return Err(Rejection::TooMany { what: "events in one room at once", limit: EVENTS_PER_ROOM }.into());
@@ -357,8 +374,7 @@ impl Decision<'_> {
         }
         self.tx.add_event(place);
         self.tx.announce(Topic::Room(room));
-        self.total += 1;
-        let event = NewEvent { room, no, pdu: &pdu, sender, snowflake, is_current_state: true };
+        let event = NewEvent { room, no, pdu: &pdu, sender, snowflake, is_current_state: true, position: None };
         project(&self.tx, event).await?;
         Ok(Appended { room, no, event_id: pdu.event_id().to_owned(), snowflake })
     }

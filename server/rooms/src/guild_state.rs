@@ -36,6 +36,13 @@ pub(crate) fn guild_power_levels() -> CanonicalJsonObject {
     levels(&json!({}))
 }
 
+/// `m.room.power_levels` of a channel that is no more: nobody sends or invites.
+pub(crate) fn closed_power_levels() -> CanonicalJsonObject {
+    let mut content = guild_power_levels();
+    content.extend(object(json!({ "invite": STEWARDS })));
+    content
+}
+
 fn levels(events: &serde_json::Value) -> CanonicalJsonObject {
     object(json!({
         "ban": STEWARDS,

@@ -2,7 +2,10 @@
 
 use nexus_event_store::{RoomNo, Scan};
 use nexus_state_resolution::RoomVersion;
-use nexus_views::{ChannelKind, Membership, Permissions, rows::Members};
+use nexus_views::{
+    ChannelKind, Membership, Permissions,
+    rows::{GuildChannels, Members},
+};
 use ruma::CanonicalJsonObject;
 use serde_json::json;
 
@@ -69,9 +72,6 @@ impl Rooms {
     pub async fn leave_guild(&self, actor: &Actor, guild: RoomNo) -> Result<(), RoomsError> {
         let views = &self.inner.views;
         let row = views.guild(guild).await?.ok_or(Rejection::UnknownGuild)?;
-        if views.user_no(&actor.user).await? == Some(row.owner) {
-            return Err(RoomsError::forbidden("the owner cannot leave the guild"));
-        }
         let left = self.leave(actor, &row.room_id, None).await;
         match left {
             Err(RoomsError::Rejected(Rejection::NotMember)) => Err(Rejection::UnknownGuild.into()),
@@ -198,7 +198,7 @@ impl Decide for Update<'_> {
 struct Delete<'a> {
     actor: &'a Actor,
     guild: RoomNo,
-    /// Its channels, then itself.
+    /// Its channels as they were before, and itself.
     rooms: Vec<RoomNo>,
 }
 
@@ -215,8 +215,10 @@ impl Decide for Delete<'_> {
             return Err(RoomsError::forbidden("only the owner can delete the guild"));
         }
         let steward = decision.rooms.steward()?;
-        for room in &self.rooms {
-            let members = decision.tx.scan::<Members>(Scan::prefix::<Members>(room)).await?;
+        let channels = decision.tx.scan::<GuildChannels>(Scan::prefix::<GuildChannels>(&self.guild)).await?;
+        let channels = channels.into_iter().map(|((_, channel), ())| channel);
+        for room in channels.chain([self.guild]) {
+            let members = decision.tx.scan::<Members>(Scan::prefix::<Members>(&room)).await?;
             for ((_, member), row) in members {
                 let member = decision.reader().user_id(member).await?;
                 if row.membership != Membership::Join || member == steward {
@@ -225,7 +227,7 @@ impl Decide for Delete<'_> {
                 let leave = member_content("leave", &Profile::default(), None);
                 let leave = decision.on_behalf_of(self.actor, "guild.delete", None, leave)?;
                 let event = NewPdu::state(steward.clone(), "m.room.member", member.as_str(), leave);
-                decision.append(*room, event).await?;
+                decision.append(room, event).await?;
             }
         }
         let gone = decision.on_behalf_of(self.actor, "guild.delete", None, object(json!({})))?;

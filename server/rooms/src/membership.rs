@@ -1,7 +1,10 @@
 //! Join, leave, invite; and the profile that member events carry.
 
-use nexus_event_store::{RoomNo, Rows as _, UserNo, catalogue::RoomNumbers, codec::Text, rows::EventPlace};
-use nexus_views::{Membership, Permissions, rows::RoomInfo};
+use nexus_event_store::{RoomNo, Rows as _, Scan, UserNo, catalogue::RoomNumbers, codec::Text, rows::EventPlace};
+use nexus_views::{
+    Membership, Permissions,
+    rows::{GuildChannels, RoomInfo},
+};
 use ruma::{CanonicalJsonObject, CanonicalJsonValue, OwnedUserId, RoomId, UserId};
 use serde::Deserialize;
 use serde_json::json;
@@ -45,12 +48,18 @@ impl Rooms {
         reason: Option<String>,
     ) -> Result<Sent, RoomsError> {
         let room = self.known_room(room).await?;
-        let rooms = self.rooms_to_leave(actor, room).await?;
-        let (appended, position) = self.run(&Leave { actor, rooms, reason }).await?;
+        if let Some(guild) = self.inner.views.guild(room).await?
+            && self.inner.views.user_no(&actor.user).await? == Some(guild.owner)
+        {
+            return Err(RoomsError::forbidden("the owner cannot leave the guild"));
+        }
+        let held = self.rooms_to_leave(actor, room).await?;
+        let (appended, position) = self.run(&Leave { actor, room, held, reason }).await?;
         Ok(appended.sent(position))
     }
 
-    /// The room and, if it is a guild, those of its channels that the actor is in; the room comes last.
+    /// What leaving will append to, as far as can be known before: the room and, if it is a guild, those of
+    /// its channels that the actor is in.
     async fn rooms_to_leave(&self, actor: &Actor, room: RoomNo) -> Result<Vec<RoomNo>, RoomsError> {
         let views = &self.inner.views;
         let mut rooms = Vec::new();
@@ -295,7 +304,9 @@ async fn allowed(decision: &Decision<'_>, rules: &JoinRules, user: UserNo) -> Re
 
 struct Leave<'a> {
     actor: &'a Actor,
-    rooms: Vec<RoomNo>,
+    room: RoomNo,
+    /// The rooms it will probably append to.
+    held: Vec<RoomNo>,
     reason: Option<String>,
 }
 
@@ -303,14 +314,21 @@ impl Decide for Leave<'_> {
     type Output = Appended;
 
     fn rooms(&self) -> Vec<RoomNo> {
-        self.rooms.clone()
+        self.held.clone()
     }
 
     async fn decide(&self, decision: &mut Decision<'_>) -> Result<Appended, RoomsError> {
         let user = decision.actor_no(&self.actor.user).await?;
+        let mut rooms = Vec::new();
+        if decision.reader().guild_row(self.room).await?.is_some() {
+            let scan = Scan::prefix::<GuildChannels>(&self.room);
+            rooms.extend(decision.tx.scan::<GuildChannels>(scan).await?.into_iter().map(|((_, room), ())| room));
+        }
+        rooms.push(self.room);
         let mut last = Err(Rejection::NotMember.into());
-        for room in &self.rooms {
-            let row = decision.reader().membership(*room, user).await?;
+        for room in rooms {
+            // Read for every channel: if the actor comes into one meanwhile, this is decided again.
+            let row = decision.reader().membership(room, user).await?;
             let present = row.is_some_and(|row| {
                 matches!(row.membership, Membership::Join | Membership::Invite | Membership::Knock)
             });
@@ -321,7 +339,7 @@ impl Decide for Leave<'_> {
             let content = member_content("leave", &Profile::default(), self.reason.as_deref());
             let leaver = self.actor.user.clone();
             let event = NewPdu::state(leaver, "m.room.member", self.actor.user.as_str(), content);
-            last = Ok(decision.append(*room, event).await?);
+            last = Ok(decision.append(room, event).await?);
         }
         last
     }

@@ -25,6 +25,9 @@ use crate::{
     send::{Outcome, transaction_key},
 };
 
+/// State without whose content a room is closed to everybody.
+const LASTING: [&str; 2] = ["m.room.create", "m.room.server_acl"];
+
 /// An event to redact.
 #[derive(Clone, Debug)]
 pub struct Redact {
@@ -85,6 +88,9 @@ impl Decide for RedactEvent<'_> {
         }
         let target = decision.reader().event_by_id(&self.redact.event_id).await?;
         let target = target.filter(|event| event.room == self.room).ok_or(Rejection::UnknownEvent)?;
+        if LASTING.contains(&target.pdu.event_type()) && target.pdu.state_key().is_some() {
+            return Err(RoomsError::forbidden("this event cannot be redacted"));
+        }
         let mut event = self.event(user);
         if target.pdu.sender() != self.actor.user || !joined {
             match info.guild {
@@ -147,7 +153,7 @@ pub(crate) async fn apply(
     row.json = emptied.json().to_owned();
     row.redacted_by = Some(appended.no);
     decision.tx.put::<Events>(&(room, target.no), &row);
-    decision.changed_events.push(target.no);
+    decision.forget_event(target.no);
     let sender = decision.tx.intern_user(target.pdu.sender().as_str()).await?;
     let is_current_state = match target.pdu.state_key() {
         Some(key) => {
@@ -157,7 +163,15 @@ pub(crate) async fn apply(
         }
         None => false,
     };
-    let left = NewEvent { room, no: target.no, pdu: &emptied, sender, snowflake: None, is_current_state };
+    let left = NewEvent {
+        room,
+        no: target.no,
+        pdu: &emptied,
+        sender,
+        snowflake: None,
+        is_current_state,
+        position: Some(target.position),
+    };
     project_redaction(&decision.tx, appended.no, target, left).await?;
     Ok(appended)
 }

@@ -15,7 +15,7 @@ use nexus_views::{
     ChannelKind, Membership, Permissions,
     rows::Reactions,
 };
-use ruma::{CanonicalJsonObject, CanonicalJsonValue, OwnedEventId, OwnedRoomId, RoomId, UserId};
+use ruma::{CanonicalJsonObject, CanonicalJsonValue, EventId, OwnedEventId, OwnedRoomId, RoomId, UserId};
 
 use crate::{
     Actor, Appended, Profile, Rooms, RoomsError, Sent, TxnKey,
@@ -210,7 +210,7 @@ impl Send<'_> {
                 if info.kind == ChannelKind::Category {
                     return Err(Rejection::NotTextChannel.into());
                 }
-                need(held, self.wanted())?;
+                need(held, self.wanted(decision).await?)?;
             }
             if membership != Some(Membership::Join) {
                 decision.join_channel(self.room, &self.actor.user, &self.profile).await?;
@@ -225,12 +225,25 @@ impl Send<'_> {
     }
 
     /// What the sender's roles must allow for an event of this kind.
-    fn wanted(&self) -> Permissions {
-        match self.event.event_type.as_str() {
-            "m.reaction" => Permissions::ADD_REACTIONS.with(Permissions::READ_MESSAGE_HISTORY),
-            _ if relation(&self.event.content).is_some_and(|(kind, _)| kind == "m.replace") => Permissions::NONE,
-            _ => Permissions::SEND_MESSAGES,
+    async fn wanted(&self, decision: &Decision<'_>) -> Result<Permissions, RoomsError> {
+        if self.event.event_type == "m.reaction" {
+            return Ok(Permissions::ADD_REACTIONS.with(Permissions::READ_MESSAGE_HISTORY));
         }
+        Ok(if self.is_edit(decision).await? { Permissions::NONE } else { Permissions::SEND_MESSAGES })
+    }
+
+    /// Whether it replaces a message of the sender's own; anything else that claims to is a message like others.
+    async fn is_edit(&self, decision: &Decision<'_>) -> Result<bool, RoomsError> {
+        let Some(("m.replace", target)) = relation(&self.event.content) else { return Ok(false) };
+        let Ok(target) = EventId::parse(target) else { return Ok(false) };
+        let target = decision.reader().event_by_id(&target).await?;
+        Ok(target.is_some_and(|target| {
+            target.room == self.room
+                && target.snowflake.is_some()
+                && target.redacted_by.is_none()
+                && target.pdu.sender() == self.actor.user
+                && target.pdu.event_type() == self.event.event_type
+        }))
     }
 
     /// One user reacts to one event with one emoji once.

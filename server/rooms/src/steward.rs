@@ -1,8 +1,10 @@
 //! The home steward: the server's own user, who makes a guild's rooms and carries out structural changes
 //! for members whose roles allow them (design §3).
 
+use base64::{Engine as _, engine::general_purpose::STANDARD_NO_PAD};
 use ruma::{CanonicalJsonObject, CanonicalJsonValue, OwnedUserId, UserId, signatures::sign_json};
 use serde_json::json;
+use sha2::{Digest, Sha256};
 
 use crate::{Actor, Rooms, RoomsError, content::object, decision::Decision};
 
@@ -18,7 +20,9 @@ impl Rooms {
 }
 
 impl Decision<'_> {
-    /// Adds to `content` whose request the steward carries out: `nexus.actor`, signed by the actor's server.
+    /// Adds to `content` whose request the steward carries out: `nexus.actor`, signed by the actor's server
+    /// over the user, the action, the moment and the hash of the rest of the content, so that it vouches for
+    /// this change alone.
     pub(crate) fn on_behalf_of(
         &self,
         actor: &Actor,
@@ -26,14 +30,18 @@ impl Decision<'_> {
         reason: Option<&str>,
         mut content: CanonicalJsonObject,
     ) -> Result<CanonicalJsonObject, RoomsError> {
-        let mut request = object(json!({ "user": actor.user, "action": action, "ts": self.now.0 }));
-        let signer = &self.rooms.inner.signer;
-        sign_json(signer.server_name().as_str(), signer.key_pair(), &mut request)
-            .map_err(|error| RoomsError::Internal(error.to_string()))?;
-        content.insert("nexus.actor".to_owned(), CanonicalJsonValue::Object(request));
         if let Some(reason) = reason {
             content.insert("nexus.reason".to_owned(), CanonicalJsonValue::String(reason.to_owned()));
         }
+        let internal = |error: &dyn std::fmt::Display| RoomsError::Internal(error.to_string());
+        let rest = serde_json::to_vec(&content).map_err(|error| internal(&error))?;
+        let hash = STANDARD_NO_PAD.encode(Sha256::digest(rest));
+        let request = json!({ "user": actor.user, "action": action, "ts": self.now.0, "sha256": hash });
+        let mut request = object(request);
+        let signer = &self.rooms.inner.signer;
+        sign_json(signer.server_name().as_str(), signer.key_pair(), &mut request)
+            .map_err(|error| internal(&error))?;
+        content.insert("nexus.actor".to_owned(), CanonicalJsonValue::Object(request));
         Ok(content)
     }
 }

@@ -10,6 +10,7 @@ use ruma::OwnedRoomId;
 use crate::{
     Membership, Reader, ViewError, Views,
     permissions::{self, Permissions},
+    project::is_steward,
     rows::{
         GuildChannels, GuildMemberRow, GuildMembers, GuildOverwrites, GuildRoles, GuildRow, Guilds, Members,
         MembershipRow, OverwriteRow, OverwriteTarget, RoleRow, RoomInfo,
@@ -300,7 +301,7 @@ impl Views {
     ) -> Result<Vec<GuildMember>, ViewError> {
         let mut members = Vec::new();
         for ((_, user), row) in self.store.scan::<Members>(Scan::prefix::<Members>(&guild)).await? {
-            if row.membership == Membership::Join && self.user_id(user).await?.localpart() != "nexus" {
+            if row.membership == Membership::Join && !is_steward(&*self.user_id(user).await?) {
                 members.push(self.member(guild, user, row).await?);
             }
         }

@@ -1,8 +1,8 @@
 //! Views: what the log looks like to those who read it, and the projections that keep them.
 //!
 //! [`Views`] answers queries from durable rows; [`project`] derives those rows inside the commit of the
-//! event they come from. [`permissions`] is Discord's permission function. Facades read here and write
-//! nowhere.
+//! event they come from, and [`rebuild`](mod@rebuild) derives them all again. [`permissions`] is Discord's
+//! permission function. Facades read here and write nowhere.
 
 use std::sync::Arc;
 
@@ -18,6 +18,7 @@ mod messages;
 pub mod permissions;
 pub mod project;
 mod reader;
+pub mod rebuild;
 mod rooms;
 pub mod rows;
 mod timeline;
@@ -68,6 +69,12 @@ impl Views {
     #[must_use]
     pub fn caches(&self) -> &Caches {
         &self.caches
+    }
+
+    /// The caches, for whoever outlives a borrow.
+    #[must_use]
+    pub fn shared_caches(&self) -> Arc<Caches> {
+        Arc::clone(&self.caches)
     }
 
     /// Who is typing where.

@@ -4,8 +4,9 @@
 //! room's earlier events wrote, so deriving everything again from the log gives the same rows. Content is
 //! hostile: a field of the wrong type reads as absent.
 
-use nexus_event_store::{EventNo, RoomNo, Rows as _, Snowflake, StoreError, Tx, UserNo};
+use nexus_event_store::{EventNo, Position, RoomNo, Rows as _, Snowflake, StoreError, Tx, UserNo};
 use nexus_state_resolution::Pdu;
+use ruma::UserId;
 use serde_json::Value;
 
 use crate::rows::{Infos, RoomInfo};
@@ -32,6 +33,8 @@ pub struct NewEvent<'a> {
     pub snowflake: Option<Snowflake>,
     /// Whether it is (or was, in a replay) part of the room's current state once applied.
     pub is_current_state: bool,
+    /// The commit it came with; `None` = the one that is being decided.
+    pub position: Option<Position>,
 }
 
 /// The event types that are shown as messages and get a snowflake.
@@ -40,7 +43,13 @@ pub fn is_message_type(event_type: &str) -> bool {
     matches!(event_type, "m.room.message" | "m.sticker" | "m.room.encrypted" | "m.poll.start")
 }
 
-/// The event and the kind of its relation, as the content says.
+/// Whether `user` is a server's steward: the localpart is reserved everywhere (design §3).
+#[must_use]
+pub fn is_steward(user: &UserId) -> bool {
+    user.localpart() == "nexus"
+}
+
+/// The kind of an event's relation and the event it points to, as the content says.
 #[must_use]
 pub fn relation(content: &Value) -> Option<(&str, &str)> {
     let relates = content.get("m.relates_to")?;
@@ -63,11 +72,13 @@ pub async fn project(tx: &Tx, event: NewEvent<'_>) -> Result<(), StoreError> {
         ("m.room.member", user) => member::project(tx, event, user, &content).await,
         ("m.room.name", "") => change_info(tx, event.room, |info| info.name = text(&content, "name")).await,
         ("m.room.topic", "") => change_info(tx, event.room, |info| info.topic = text(&content, "topic")).await,
+        // Anyone may write any state into a room of their own: only a steward's makes it a guild.
+        (kind, _) if kind.starts_with("nexus.") && !is_steward(event.pdu.sender()) => Ok(()),
         ("nexus.guild", "") => guild::project_guild(tx, event, &content).await,
         ("nexus.channel", channel) => guild::project_channel(tx, event, channel, &content).await,
         ("nexus.role", key) => guild::project_role(tx, event, key, &content).await,
         ("nexus.member", _) => guild::project_member(tx, event, &content).await,
-        ("nexus.overwrite", key) => guild::project_overwrite(tx, key, &content).await,
+        ("nexus.overwrite", key) => guild::project_overwrite(tx, event, key, &content).await,
         _ => Ok(()),
     }
 }

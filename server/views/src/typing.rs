@@ -1,9 +1,13 @@
 //! Who is typing: never in the log, gone with the process.
 //!
-//! **Bound**: one entry per (room, user) that typed; an entry ends by its timeout, at most
-//! [`TIMEOUT_MAX`], and a room's last entry takes the room with it once its end has been seen.
+//! **Bound**: one entry and one timer per (room, user) that is typing, for at most [`TIMEOUT_MAX`] since the
+//! last claim, and one number per room in which anybody has typed.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::{BTreeMap, btree_map::Entry},
+    sync::Arc,
+    time::Duration,
+};
 
 use nexus_event_store::{RoomNo, Store, UserNo, feed::Topic};
 use parking_lot::Mutex;
@@ -39,30 +43,61 @@ impl Typing {
         Self { store, state: Mutex::new(state) }
     }
 
-    /// `user` types in `room` for `timeout` from now, or has stopped. Tells whether that changed anything.
-    pub fn set(self: &std::sync::Arc<Self>, room: RoomNo, user: UserNo, timeout: Option<Duration>) -> bool {
-        let world = self.store.world();
-        let now = world.clock.monotonic();
+    /// `user` types in `room` for `timeout` from now, or has stopped.
+    pub fn set(self: &Arc<Self>, room: RoomNo, user: UserNo, timeout: Option<Duration>) {
+        let now = self.store.world().clock.monotonic();
         let changed = {
             let mut state = self.state.lock();
-            let entry = state.rooms.entry(room).or_default();
-            match timeout {
-                Some(timeout) => entry.until.insert(user, now + timeout.min(TIMEOUT_MAX)).is_none(),
-                None => entry.until.remove(&user).is_some(),
+            let entry = state.rooms.entry(room).or_default().until.entry(user);
+            match (entry, timeout) {
+                (Entry::Occupied(mut until), Some(timeout)) => {
+                    until.insert(now + timeout.min(TIMEOUT_MAX));
+                    false
+                }
+                (Entry::Vacant(until), Some(timeout)) => {
+                    until.insert(now + timeout.min(TIMEOUT_MAX));
+                    self.start_timer(room, user, timeout.min(TIMEOUT_MAX));
+                    true
+                }
+                (Entry::Occupied(until), None) => {
+                    until.remove();
+                    true
+                }
+                (Entry::Vacant(_), None) => false,
             }
         };
         if changed {
             self.touch(room);
         }
-        if let Some(timeout) = timeout {
-            let sleep = world.clock.sleep(timeout.min(TIMEOUT_MAX));
-            let typing = std::sync::Arc::clone(self);
-            world.spawn("typing-timeout", async move {
-                sleep.await;
-                typing.expire(room);
-            });
+    }
+
+    /// Ends the entry when its time is over; a claim that was renewed meanwhile is waited for again.
+    fn start_timer(self: &Arc<Self>, room: RoomNo, user: UserNo, timeout: Duration) {
+        let typing = Arc::clone(self);
+        let clock = Arc::clone(&self.store.world().clock);
+        self.store.world().spawn("typing-timeout", async move {
+            let mut left = timeout;
+            while !left.is_zero() {
+                clock.sleep(left).await;
+                left = typing.left(room, user);
+            }
+        });
+    }
+
+    /// How long the entry has to live; one whose time is over is ended.
+    fn left(&self, room: RoomNo, user: UserNo) -> Duration {
+        let now = self.store.world().clock.monotonic();
+        {
+            let mut state = self.state.lock();
+            let Some(entry) = state.rooms.get_mut(&room) else { return Duration::ZERO };
+            let Some(until) = entry.until.get(&user) else { return Duration::ZERO };
+            if *until > now {
+                return *until - now;
+            }
+            entry.until.remove(&user);
         }
-        changed
+        self.touch(room);
+        Duration::ZERO
     }
 
     fn touch(&self, room: RoomNo) {
@@ -75,26 +110,13 @@ impl Typing {
         self.store.feed().wake(Topic::Room(room));
     }
 
-    fn expire(&self, room: RoomNo) {
-        let now = self.store.world().clock.monotonic();
-        let ended = {
-            let mut state = self.state.lock();
-            let Some(entry) = state.rooms.get_mut(&room) else { return };
-            let before = entry.until.len();
-            entry.until.retain(|_, until| *until > now);
-            entry.until.len() != before
-        };
-        if ended {
-            self.touch(room);
-        }
-    }
-
     /// Who is typing in `room`.
     pub(crate) fn in_room(&self, room: RoomNo) -> Vec<UserNo> {
         let now = self.store.world().clock.monotonic();
         let state = self.state.lock();
         let entry = state.rooms.get(&room);
-        entry.into_iter().flat_map(|entry| &entry.until).filter(|(_, until)| **until > now).map(|(user, _)| *user).collect()
+        let typing = entry.into_iter().flat_map(|entry| &entry.until).filter(|(_, until)| **until > now);
+        typing.map(|(user, _)| *user).collect()
     }
 
     pub(crate) fn version(&self) -> u64 {

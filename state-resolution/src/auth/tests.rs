@@ -1,3 +1,5 @@
+//! Unit tests of [`auth`](super).
+
 use expect_test::expect;
 use serde_json::{Value, json, value::to_raw_value};
 

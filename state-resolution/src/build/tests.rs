@@ -1,3 +1,5 @@
+//! Unit tests of [`build`](super).
+
 use expect_test::{Expect, expect};
 use ruma::signatures::{Verified, reference_hash, verify_event};
 use serde_json::json;

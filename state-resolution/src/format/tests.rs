@@ -1,3 +1,5 @@
+//! Unit tests of [`format`](super).
+
 use expect_test::expect;
 use ruma::{CanonicalJsonObject, state_res::check_pdu_format};
 use serde_json::{Value, json};

@@ -1,3 +1,5 @@
+//! Unit tests of [`json`](super).
+
 use expect_test::expect;
 
 use super::{JsonLimits, parse_object};

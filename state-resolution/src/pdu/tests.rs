@@ -1,3 +1,5 @@
+//! Unit tests of [`pdu`](super).
+
 use expect_test::expect;
 use ruma::{OwnedEventId, signatures::verify_event};
 use serde_json::json;

@@ -1,3 +1,5 @@
+//! Unit tests of [`resolve`](super).
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use expect_test::{Expect, expect};

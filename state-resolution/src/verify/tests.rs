@@ -1,3 +1,5 @@
+//! Unit tests of [`verify`](super).
+
 use std::{collections::BTreeMap, error::Error as _};
 
 use expect_test::expect;

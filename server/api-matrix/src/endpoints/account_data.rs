@@ -9,7 +9,13 @@ use ruma::CanonicalJsonObject;
 use serde_json::{Value, json};
 
 use super::filters::check_own;
-use crate::{auth::Auth, body::JsonBody, error::ApiError, json_out::JsonText, path::{self, Segments}};
+use crate::{
+    auth::Auth,
+    body::JsonBody,
+    error::ApiError,
+    json_out::JsonText,
+    path::{self, Segments},
+};
 
 /// What has endpoints of its own and is not to be set here.
 const MANAGED: [&str; 2] = ["m.fully_read", "m.push_rules"];

@@ -12,7 +12,11 @@ use serde_json::{Value, json};
 use crate::{auth::Auth, body::Fields, error::ApiError, path};
 
 /// Makes a room.
-pub(crate) async fn post(State(rooms): State<Rooms>, auth: Auth, body: Fields) -> Result<Json<Value>, ApiError> {
+pub(crate) async fn post(
+    State(rooms): State<Rooms>,
+    auth: Auth,
+    body: Fields,
+) -> Result<Json<Value>, ApiError> {
     let created = rooms.create_room(&auth.actor(), parse(body)?).await?;
     Ok(Json(json!({ "room_id": created.room_id })))
 }

@@ -19,16 +19,21 @@ use crate::{
 
 const STAGES: [&str; 1] = ["m.login.password"];
 
+/// When and from where a device was last seen is not recorded; clients such as matrix-nio want the keys.
 fn device_json(device: &Device) -> Value {
-    let mut json = json!({ "device_id": device.id });
-    if let Some(name) = &device.display_name {
-        json["display_name"] = name.as_str().into();
-    }
-    json
+    json!({
+        "device_id": device.id,
+        "display_name": device.display_name,
+        "last_seen_ip": null,
+        "last_seen_ts": null,
+    })
 }
 
 /// The user's devices.
-pub(crate) async fn list(State(accounts): State<Accounts>, Auth(login): Auth) -> Result<Json<Value>, ApiError> {
+pub(crate) async fn list(
+    State(accounts): State<Accounts>,
+    Auth(login): Auth,
+) -> Result<Json<Value>, ApiError> {
     let devices = accounts.devices(login.user).await?;
     let devices: Vec<Value> = devices.iter().map(device_json).collect();
     Ok(Json(json!({ "devices": devices })))

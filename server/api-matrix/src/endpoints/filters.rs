@@ -7,7 +7,12 @@ use nexus_accounts::{Accounts, Login};
 use serde_json::{Value, json};
 
 use crate::{
-    auth::Auth, body::JsonBody, error::ApiError, filter::Filter, json_out::JsonText, path::{self, Segments},
+    auth::Auth,
+    body::JsonBody,
+    error::ApiError,
+    filter::Filter,
+    json_out::JsonText,
+    path::{self, Segments},
 };
 
 /// Keeps a filter.
@@ -18,7 +23,8 @@ pub(crate) async fn create(
     JsonBody(filter): JsonBody,
 ) -> Result<Json<Value>, ApiError> {
     check_own(&login, &user)?;
-    let text = Value::from_iter(filter.into_iter().map(|(name, value)| (name, Value::from(value)))).to_string();
+    let text =
+        Value::from_iter(filter.into_iter().map(|(name, value)| (name, Value::from(value)))).to_string();
     Filter::parse(&text)?;
     let id = accounts.put_filter(login.user, text).await?;
     Ok(Json(json!({ "filter_id": id })))

@@ -16,7 +16,10 @@ pub(crate) async fn flows() -> Json<Value> {
 }
 
 /// Starts a session.
-pub(crate) async fn login(State(accounts): State<Accounts>, mut body: Fields) -> Result<Json<Value>, ApiError> {
+pub(crate) async fn login(
+    State(accounts): State<Accounts>,
+    mut body: Fields,
+) -> Result<Json<Value>, ApiError> {
     if body.required_string("type")? != PASSWORD {
         return Err(ApiError::unknown_choice("the login type is not known here"));
     }

@@ -9,13 +9,19 @@ use serde_json::{Value, json};
 use crate::{auth::Auth, error::ApiError};
 
 /// Ends this session; its device goes with it.
-pub(crate) async fn one(State(accounts): State<Accounts>, Auth(login): Auth) -> Result<Json<Value>, ApiError> {
+pub(crate) async fn one(
+    State(accounts): State<Accounts>,
+    Auth(login): Auth,
+) -> Result<Json<Value>, ApiError> {
     accounts.logout(&login).await?;
     Ok(Json(json!({})))
 }
 
 /// Ends all sessions of the user.
-pub(crate) async fn all(State(accounts): State<Accounts>, Auth(login): Auth) -> Result<Json<Value>, ApiError> {
+pub(crate) async fn all(
+    State(accounts): State<Accounts>,
+    Auth(login): Auth,
+) -> Result<Json<Value>, ApiError> {
     accounts.logout_all(login.user).await?;
     Ok(Json(json!({})))
 }

@@ -71,7 +71,8 @@ pub(crate) async fn get(
 
     let viewer = Viewer::new(&login, world.now());
     let chunk = events_json(&views, viewer, &page.events(), RoomIdField::Shown).await?;
-    let members = if filter.lazy_load_members { senders(&views, access.room, &page).await? } else { Vec::new() };
+    let members =
+        if filter.lazy_load_members { senders(&views, access.room, &page).await? } else { Vec::new() };
     let state = events_json(&views, viewer, &members, RoomIdField::Shown).await?;
     let mut out = String::new();
     let mut reply = ObjectWriter::begin(&mut out);

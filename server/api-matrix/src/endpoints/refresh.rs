@@ -10,7 +10,10 @@ use super::login::token_fields;
 use crate::{body::Fields, error::ApiError};
 
 /// New tokens for old.
-pub(crate) async fn refresh(State(accounts): State<Accounts>, mut body: Fields) -> Result<Json<Value>, ApiError> {
+pub(crate) async fn refresh(
+    State(accounts): State<Accounts>,
+    mut body: Fields,
+) -> Result<Json<Value>, ApiError> {
     let token = body.required_string("refresh_token")?;
     let session = accounts.refresh(&token).await?;
     Ok(Json(token_fields(&session).into()))

@@ -18,7 +18,7 @@ use nexus_views::Views;
 use serde::Deserialize;
 
 use crate::{
-    auth::Auth,
+    auth::{Auth, Token},
     error::ApiError,
     event_json::Viewer,
     filter::Filter,
@@ -48,6 +48,7 @@ pub(crate) async fn get(
     State(accounts): State<Accounts>,
     State(world): State<World>,
     Auth(login): Auth,
+    token: Token,
     Params(query): Params<Query>,
 ) -> Result<JsonText, ApiError> {
     let bad_token = |_| ApiError::invalid_param("since is not a token of this server");
@@ -63,12 +64,16 @@ pub(crate) async fn get(
         full_state: query.full_state,
     };
     let moment = Moment::now(&views, login.user).await?;
-    let first = answer(&client, &moment).await?;
+    // Who knows the present already need not be searched for news.
+    let is_up_to_date = since == Some(moment.token) && !query.full_state;
+    let first = if is_up_to_date { Answer::default() } else { answer(&client, &moment).await? };
     if since.is_none() || query.full_state || query.timeout == 0 || !first.is_empty() {
         return Ok(JsonText(first.write(moment.token)));
     }
     let timeout = Duration::from_millis(query.timeout).min(TIMEOUT_MAX);
     let (answer, moment) = wait(client, &world, moment, timeout).await?;
+    // Who was logged out while waiting hears nothing more.
+    token.check_again(&accounts).await?;
     Ok(JsonText(answer.write(moment.token)))
 }
 

@@ -113,18 +113,14 @@ pub(super) async fn timeline_field(
     Ok(())
 }
 
-async fn summary(
-    client: &Client<'_>,
-    room: RoomNo,
-    section: &mut ObjectWriter<'_>,
-) -> Result<(), ViewError> {
+async fn summary(client: &Client<'_>, room: RoomNo, section: &mut ObjectWriter<'_>) -> Result<(), ViewError> {
     let info = client.views.info(room).await?;
-    let mut heroes = Vec::new();
-    if info.name.is_none() {
-        heroes = name_heroes(client, room).await?;
-    }
+    // A room with a name needs nobody to be called after.
+    let heroes = if info.name.is_none() { Some(name_heroes(client, room).await?) } else { None };
     let mut summary = section.object("summary");
-    summary.string_list("m.heroes", heroes);
+    if let Some(heroes) = heroes {
+        summary.string_list("m.heroes", heroes);
+    }
     summary.number("m.joined_member_count", info.joined);
     summary.number("m.invited_member_count", info.invited);
     summary.end();

@@ -56,7 +56,9 @@ async fn cors_headers_are_on_everything() {
         assert_eq!(reply.headers["access-control-allow-origin"], "*", "{method} {path}");
         assert_eq!(reply.headers["content-type"], "application/json", "{method} {path}");
     }
-    for path in ["/_matrix/client/v3/sync", "/_matrix/client/v3/rooms/!r/send/m.room.message/t", "/_matrix/nonesuch"] {
+    for path in
+        ["/_matrix/client/v3/sync", "/_matrix/client/v3/rooms/!r/send/m.room.message/t", "/_matrix/nonesuch"]
+    {
         let request = Request::options(path)
             .header("Origin", "https://app.example")
             .header("Access-Control-Request-Method", "PUT")

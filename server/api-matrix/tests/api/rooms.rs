@@ -108,8 +108,7 @@ async fn a_second_like_reaction_is_refused() {
     let alice = server.register("alice").await;
     let room = alice.create_room(json!({})).await;
     let event = alice.say(&room, "nice").await;
-    let reaction =
-        json!({ "m.relates_to": { "rel_type": "m.annotation", "event_id": event, "key": "👍" } });
+    let reaction = json!({ "m.relates_to": { "rel_type": "m.annotation", "event_id": event, "key": "👍" } });
     alice.send(&room, "m.reaction", "t1", reaction.clone()).await;
     let again = alice.call("PUT", &room_path(&room, "send/m.reaction/t2"), reaction).await;
     assert_eq!(again.error(), "400 M_DUPLICATE_ANNOTATION");
@@ -123,7 +122,9 @@ async fn history_pages_meet_without_holes() {
     for number in 0..7 {
         alice.say(&room, &number.to_string()).await;
     }
-    for (dir, mut expected) in [("b", ["6", "5", "4", "3", "2", "1", "0"]), ("f", ["0", "1", "2", "3", "4", "5", "6"])] {
+    for (dir, mut expected) in
+        [("b", ["6", "5", "4", "3", "2", "1", "0"]), ("f", ["0", "1", "2", "3", "4", "5", "6"])]
+    {
         for limit in [1, 2, 3, 100] {
             let (mut all, mut from, mut pages) = (Vec::new(), None::<String>, 0);
             loop {
@@ -168,6 +169,33 @@ async fn history_pages_are_filtered_before_they_are_cut() {
 }
 
 #[tokio::test]
+async fn member_events_are_membership_commands() {
+    let server = Server::start().await;
+    let (alice, bob) = (server.register("alice").await, server.register("bob").await);
+    let room = alice.create_room(json!({})).await;
+    let membership = async |user: &str| {
+        alice.get(&room_path(&room, &format!("state/m.room.member/{}", segment(user)))).await.ok()["membership"].clone()
+    };
+    bob.set_state(&room, "m.room.member", &bob.id, json!({ "membership": "join" })).await;
+    assert_eq!(membership(&bob.id).await, "join");
+    bob.set_state(&room, "m.room.member", &bob.id, json!({ "membership": "join", "displayname": "here" }))
+        .await;
+    let joined = alice.get(&room_path(&room, "joined_members")).await.ok();
+    assert_eq!(joined["joined"][&bob.id]["display_name"], "here", "a profile for one room");
+    bob.set_state(&room, "m.room.member", &bob.id, json!({ "membership": "leave" })).await;
+    alice
+        .set_state(&room, "m.room.member", &bob.id, json!({ "membership": "invite", "reason": "tea" }))
+        .await;
+    assert_eq!(membership(&bob.id).await, "invite");
+    let path = room_path(&room, &format!("state/m.room.member/{}", segment(&alice.id)));
+    for content in [json!({}), json!({ "membership": 5 }), json!({ "membership": "frozen" })] {
+        assert_eq!(alice.call("PUT", &path, content).await.error(), "400 M_BAD_JSON");
+    }
+    bob.join(&room).await;
+    assert_eq!(bob.call("PUT", &path, json!({ "membership": "leave" })).await.error(), "403 M_FORBIDDEN");
+}
+
+#[tokio::test]
 async fn members_by_membership() {
     let server = Server::start().await;
     let (alice, bob, carol) =
@@ -178,8 +206,12 @@ async fn members_by_membership() {
     alice.invite(&room, &carol).await;
     let members = async |query: &str| {
         let page = alice.get(&room_path(&room, &format!("members{query}"))).await.ok();
-        let mut ids: Vec<_> =
-            page["chunk"].as_array().unwrap().iter().map(|e| e["state_key"].as_str().unwrap().to_owned()).collect();
+        let mut ids: Vec<_> = page["chunk"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|e| e["state_key"].as_str().unwrap().to_owned())
+            .collect();
         ids.sort();
         ids.join(" ")
     };

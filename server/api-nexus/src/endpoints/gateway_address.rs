@@ -10,7 +10,10 @@ pub(crate) async fn address(State(gateway): State<Gateway>) -> Json<Value> {
 }
 
 /// Starting a session costs no more than resuming one, so the limit is one that no client runs into.
-pub(crate) async fn address_for_bot(State(gateway): State<Gateway>, _: Caller) -> Result<Json<Value>, ApiError> {
+pub(crate) async fn address_for_bot(
+    State(gateway): State<Gateway>,
+    _: Caller,
+) -> Result<Json<Value>, ApiError> {
     Ok(Json(json!({
         "url": gateway.url(),
         "shards": 1,

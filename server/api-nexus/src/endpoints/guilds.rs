@@ -3,7 +3,7 @@
 
 use axum::{Json, extract::State, http::StatusCode};
 use nexus_rooms::{CreateGuild, GuildChanges, NewChannel, Rooms};
-use nexus_views::{Guild, Permissions, Views};
+use nexus_views::{Permissions, Views};
 use serde_json::Value;
 
 use crate::{
@@ -18,12 +18,6 @@ use crate::{
 
 const NAME_CHARS: std::ops::RangeInclusive<usize> = 2..=100;
 
-async fn whole(objects: &Objects, guild: &Guild) -> Result<Value, ApiError> {
-    let mut object = objects.guild(guild).await?;
-    add_counts(&mut object, guild);
-    Ok(object)
-}
-
 pub(crate) async fn create(
     State(rooms): State<Rooms>,
     State(views): State<Views>,
@@ -31,10 +25,11 @@ pub(crate) async fn create(
     caller: Caller,
     body::Json(body): body::Json,
 ) -> Result<(StatusCode, Json<Value>), ApiError> {
+    caller.no_bots()?;
     let name = form::read(&body, |form| form.required_text("name", NAME_CHARS))?;
     let room = rooms.create_guild(&caller.actor(), CreateGuild { name }).await?;
     let guild = views.guild(room).await?.ok_or(ApiError::Internal)?;
-    Ok((StatusCode::CREATED, Json(whole(&objects, &guild).await?)))
+    Ok((StatusCode::CREATED, Json(objects.guild(&guild).await?)))
 }
 
 pub(crate) async fn get(

@@ -3,13 +3,14 @@
 use axum::{Json, extract::State};
 use nexus_rooms::{Invite, NewInvite, Rooms};
 use nexus_views::{Permissions, Views};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::{
     auth::Caller,
     body,
     error::{ApiError, Unknown},
     form,
+    gateway::{Announcement, Gateway, Intents},
     objects::{Objects, guild::partial_json},
     params::{Path, Query},
 };
@@ -17,9 +18,25 @@ use crate::{
 const DAY_S: i64 = 86_400;
 const AGE_S: i64 = 7 * DAY_S;
 
-async fn shown(objects: &Objects, invite: &Invite, whole: bool, counts: bool) -> Result<Json<Value>, ApiError> {
+async fn shown(
+    objects: &Objects,
+    invite: &Invite,
+    whole: bool,
+    counts: bool,
+) -> Result<Json<Value>, ApiError> {
     let object = objects.invite(invite, whole, counts).await?;
     object.map(Json).ok_or(ApiError::Unknown(Unknown::Invite))
+}
+
+fn announcement(invite: &Invite, name: &'static str, d: &Value) -> Announcement {
+    Announcement {
+        guild: invite.guild,
+        channel: invite.channel,
+        intent: Intents::GUILD_INVITES,
+        needs: Permissions::MANAGE_CHANNELS,
+        name,
+        d: d.to_string(),
+    }
 }
 
 pub(crate) async fn list_of_channel(
@@ -31,7 +48,7 @@ pub(crate) async fn list_of_channel(
     let wanted = Permissions::MANAGE_CHANNELS;
     let channel = objects.channel_of(path.id("channel_id")?, caller.user(), wanted).await?;
     let mut invites = Vec::new();
-    for invite in rooms.invites_of_channel(channel.room).await? {
+    for invite in rooms.invites_of_channel(channel.guild, channel.room).await? {
         invites.extend(objects.invite(&invite, true, false).await?);
     }
     Ok(Json(Value::Array(invites)))
@@ -39,6 +56,7 @@ pub(crate) async fn list_of_channel(
 
 pub(crate) async fn create(
     State(rooms): State<Rooms>,
+    State(gateway): State<Gateway>,
     State(objects): State<Objects>,
     caller: Caller,
     path: Path,
@@ -53,7 +71,11 @@ pub(crate) async fn create(
         unique: form.flag("unique").unwrap_or(false),
     })?;
     let invite = rooms.create_invite(&caller.actor(), channel.room, new).await?;
-    shown(&objects, &invite, true, false).await
+    let object = shown(&objects, &invite, true, false).await?;
+    let mut d = object.0.clone();
+    d["channel_id"] = channel.id.to_string().into();
+    gateway.announce(announcement(&invite, "INVITE_CREATE", &d));
+    Ok(object)
 }
 
 /// Needs no token: whoever holds the code may look at what it leads to.
@@ -89,11 +111,18 @@ pub(crate) async fn accept(
 
 pub(crate) async fn delete(
     State(rooms): State<Rooms>,
+    State(gateway): State<Gateway>,
     State(objects): State<Objects>,
     caller: Caller,
     path: Path,
 ) -> Result<Json<Value>, ApiError> {
     let invite = rooms.delete_invite(&caller.actor(), path.text("code")).await?;
-    shown(&objects, &invite, true, false).await
+    let object = shown(&objects, &invite, true, false).await?;
+    let d = json!({
+        "code": invite.code,
+        "guild_id": object.0["guild_id"],
+        "channel_id": object.0["channel"]["id"],
+    });
+    gateway.announce(announcement(&invite, "INVITE_DELETE", &d));
+    Ok(object)
 }
-

@@ -23,7 +23,8 @@ fn parse(body: &Value, server: &str) -> Result<Way, ApiError> {
     let (room, invite) = form::read(body, |form| {
         form.list("via", 16);
         let ways = (form.text("room", 1..=255), form.text("invite", 1..=255));
-        if ways.0.is_none() && ways.1.is_none() && form.raw("room").is_none() && form.raw("invite").is_none() {
+        if ways.0.is_none() && ways.1.is_none() && form.raw("room").is_none() && form.raw("invite").is_none()
+        {
             form.require("room");
         }
         ways

@@ -32,7 +32,10 @@ pub(crate) async fn get(
 ) -> Result<Json<Value>, ApiError> {
     let guild = objects.guild_of(path.id("guild_id")?, caller.user()).await?;
     let user = match path.id_or_me("user_id")? {
-        Some(id) => objects.user_of(id).await?,
+        Some(id) => match objects.user_of(id).await {
+            Err(ApiError::Unknown(Unknown::User)) => return Err(ApiError::Unknown(Unknown::Member)),
+            user => user?,
+        },
         None => caller.user(),
     };
     let member = objects.member_of(guild.room, user).await?;

@@ -23,7 +23,12 @@ use crate::{
 
 const REASON_CHARS: usize = 512;
 
-async fn shown(objects: &Objects, channel: &Channel, message: &Message, caller: &Caller) -> Result<Value, ApiError> {
+async fn shown(
+    objects: &Objects,
+    channel: &Channel,
+    message: &Message,
+    caller: &Caller,
+) -> Result<Value, ApiError> {
     objects.message(place_of(channel), Parts::of(message), Some(caller.user())).await
 }
 
@@ -93,15 +98,17 @@ pub(crate) async fn send(
     Ok(Json(object))
 }
 
-async fn answered(objects: &Objects, channel: &Channel, form: &MessageForm) -> Result<Option<Message>, ApiError> {
+async fn answered(
+    objects: &Objects,
+    channel: &Channel,
+    form: &MessageForm,
+) -> Result<Option<Message>, ApiError> {
     let Some(reference) = form.reference else { return Ok(None) };
     match objects.views.message(channel.room, reference.message).await? {
         Some(message) => Ok(Some(message)),
-        None if reference.fail_if_not_exists => Err(ApiError::field(
-            &["message_reference"],
-            "REPLIES_UNKNOWN_MESSAGE",
-            "Unknown message",
-        )),
+        None if reference.fail_if_not_exists => {
+            Err(ApiError::field(&["message_reference"], "REPLIES_UNKNOWN_MESSAGE", "Unknown message"))
+        }
         None => Ok(None),
     }
 }

@@ -63,7 +63,12 @@ pub(crate) async fn authorize(
     let application = accounts.application(client).await?.ok_or(ApiError::Unknown(Unknown::Application))?;
     let bot = application.bot.ok_or(ApiError::Unknown(Unknown::Application))?;
     let guild = objects.guild_of(request.guild, caller.user()).await?;
-    let add = AddBot { guild: guild.room, bot: views.user_id(bot).await?, permissions: request.permissions };
+    let add = AddBot {
+        guild: guild.room,
+        bot: views.user_id(bot).await?,
+        name: application.name,
+        permissions: request.permissions,
+    };
     rooms.add_bot(&caller.actor(), add).await?;
     Ok(Json(json!({
         "location": format!("{}/?authorized={client}", config.public_url),

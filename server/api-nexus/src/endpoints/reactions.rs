@@ -1,5 +1,5 @@
 //! `/channels/{channel_id}/messages/{message_id}/reactions/{emoji}`: `GET` who reacted; `PUT …/@me`,
-//! `DELETE …/{user_id}` (`@me` included).
+//! `DELETE …/{user_id}` (`@me` included); `DELETE` of one emoji or of all, one redaction a reaction.
 //!
 //! An emoji is its Unicode text, percent-encoded once; custom emoji come with the media.
 
@@ -7,17 +7,20 @@ use axum::{Json, extract::State, http::StatusCode};
 use nexus_event_store::{UserNo, rows::EventPlace};
 use nexus_rooms::{Redact, Rejection, Rooms, RoomsError, SendEvent};
 use nexus_views::{Channel, Message, Permissions, Views};
-use ruma::CanonicalJsonValue;
+use ruma::{CanonicalJsonValue, OwnedEventId};
 use serde_json::{Value, json};
 
 use crate::{
     auth::Caller,
     error::{ApiError, Unknown},
-    objects::Objects,
+    gateway::{Announcement, Gateway, Intents},
+    objects::{Objects, message::emoji_json},
     params::{Path, Query},
 };
 
 const EMOJI_BYTES: usize = 64;
+/// So many different emoji on one message.
+const KINDS_MAX: usize = 20;
 
 struct Target {
     channel: Channel,
@@ -25,7 +28,12 @@ struct Target {
     emoji: String,
 }
 
-async fn target(objects: &Objects, caller: &Caller, path: &Path, wanted: Permissions) -> Result<Target, ApiError> {
+async fn target(
+    objects: &Objects,
+    caller: &Caller,
+    path: &Path,
+    wanted: Permissions,
+) -> Result<Target, ApiError> {
     let channel = objects.channel_of(path.id("channel_id")?, caller.user(), wanted).await?;
     let message = objects.message_of(&channel, path.id("message_id")?).await?;
     let emoji = path.text("emoji").to_owned();
@@ -53,6 +61,9 @@ pub(crate) async fn add(
     let is_there = message.reactions.iter().any(|reaction| reaction.key == emoji);
     if !is_there && !is_emoji(&emoji) {
         return Err(ApiError::Unknown(Unknown::Emoji));
+    }
+    if !is_there && message.reactions.len() >= KINDS_MAX {
+        return Err(ApiError::TooMany { what: "reactions", limit: KINDS_MAX });
     }
     let relates = json!({
         "m.relates_to": {
@@ -88,17 +99,69 @@ pub(crate) async fn remove(
     };
     let wanted = if user == caller.user() { Permissions::NONE } else { Permissions::MANAGE_MESSAGES };
     let target = target(&objects, &caller, &path, wanted).await?;
-    let reaction = reaction_of(&views, &target, user).await?;
+    let Some(reaction) = reaction_of(&views, &target, user).await? else {
+        // Nothing of one's own to take back is as good as taken back.
+        let is_own = user == caller.user();
+        return if is_own { Ok(StatusCode::NO_CONTENT) } else { Err(ApiError::Unknown(Unknown::Emoji)) };
+    };
     let redact = Redact { room: target.channel.room_id, event_id: reaction, reason: None, txn: None };
     rooms.redact(&caller.actor(), redact).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
-async fn reaction_of(views: &Views, target: &Target, user: UserNo) -> Result<ruma::OwnedEventId, ApiError> {
+async fn reaction_of(views: &Views, target: &Target, user: UserNo) -> Result<Option<OwnedEventId>, ApiError> {
     let (room, message) = (target.channel.room, target.message.event.no);
     let event = views.reaction(room, message, &target.emoji, user).await?;
-    let event = event.ok_or(ApiError::Unknown(Unknown::Emoji))?;
-    Ok(views.event(EventPlace { room, event }).await?.pdu.event_id().to_owned())
+    let Some(event) = event else { return Ok(None) };
+    Ok(Some(views.event(EventPlace { room, event }).await?.pdu.event_id().to_owned()))
+}
+
+/// All reactions with one emoji, or all at all.
+pub(crate) async fn clear(
+    State(rooms): State<Rooms>,
+    State(gateway): State<Gateway>,
+    State(views): State<Views>,
+    State(objects): State<Objects>,
+    caller: Caller,
+    path: Path,
+) -> Result<StatusCode, ApiError> {
+    let target = target(&objects, &caller, &path, Permissions::MANAGE_MESSAGES).await?;
+    let (room, message) = (target.channel.room, target.message.event.no);
+    let all = target.emoji.is_empty();
+    for reaction in target.message.reactions.iter().filter(|reaction| all || reaction.key == target.emoji) {
+        for user in &reaction.users {
+            let Some(event) = views.reaction(room, message, &reaction.key, *user).await? else { continue };
+            let event_id = views.event(EventPlace { room, event }).await?.pdu.event_id().to_owned();
+            let redact =
+                Redact { room: target.channel.room_id.clone(), event_id, reason: None, txn: None };
+            rooms.redact(&caller.actor(), redact).await?;
+        }
+    }
+    gateway.announce(cleared(&target));
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// The summary of what the log says reaction by reaction.
+fn cleared(target: &Target) -> Announcement {
+    let mut d = json!({
+        "channel_id": target.channel.id.to_string(),
+        "message_id": target.message.id.to_string(),
+        "guild_id": target.channel.guild_id.to_string(),
+    });
+    let name = if target.emoji.is_empty() {
+        "MESSAGE_REACTION_REMOVE_ALL"
+    } else {
+        d["emoji"] = emoji_json(&target.emoji);
+        "MESSAGE_REACTION_REMOVE_EMOJI"
+    };
+    Announcement {
+        guild: target.channel.guild,
+        channel: target.channel.room,
+        intent: Intents::GUILD_MESSAGE_REACTIONS,
+        needs: Permissions::VIEW_CHANNEL,
+        name,
+        d: d.to_string(),
+    }
 }
 
 pub(crate) async fn list(
@@ -112,9 +175,8 @@ pub(crate) async fn list(
     let after = query.id("after")?;
     let target = target(&objects, &caller, &path, Permissions::READ_MESSAGE_HISTORY).await?;
     let found = target.message.reactions.iter().find(|reaction| reaction.key == target.emoji);
-    let reaction = found.ok_or(ApiError::Unknown(Unknown::Emoji))?;
     let mut users = Vec::new();
-    for user in &reaction.users {
+    for user in found.into_iter().flat_map(|reaction| &reaction.users) {
         users.push((views.user_snowflake(*user).await?, *user));
     }
     users.sort_unstable();

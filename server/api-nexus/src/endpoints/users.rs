@@ -26,7 +26,11 @@ pub(crate) async fn get(
         None => objects.own_user(caller.user()).await?,
         Some(id) => {
             let user = objects.user_of(id).await?;
-            if user == caller.user() { objects.own_user(user).await? } else { objects.user(user, None).await? }
+            if user == caller.user() {
+                objects.own_user(user).await?
+            } else {
+                objects.user(user, None).await?
+            }
         }
     }))
 }
@@ -73,7 +77,8 @@ pub(crate) async fn guilds(
         guilds.extend(views.guild(room).await?);
     }
     guilds.sort_by_key(|guild| guild.id);
-    let wanted = |id: Snowflake| before.is_none_or(|before| id < before) && after.is_none_or(|after| id > after);
+    let wanted =
+        |id: Snowflake| before.is_none_or(|before| id < before) && after.is_none_or(|after| id > after);
     guilds.retain(|guild| wanted(guild.id));
     if before.is_some() {
         guilds.drain(..guilds.len().saturating_sub(limit));

@@ -40,10 +40,20 @@ pub(crate) enum What {
     ChannelMade(RoomNo),
     ChannelChanged(RoomNo),
     ChannelDeleted(RoomNo),
-    MessageMade { channel: RoomNo, event: EventPlace },
+    MessageMade {
+        channel: RoomNo,
+        event: EventPlace,
+    },
     /// An edit came, or one was taken back.
-    MessageChanged { channel: RoomNo, message: Snowflake, edit: Option<EventPlace> },
-    MessageDeleted { channel: RoomNo, message: Snowflake },
+    MessageChanged {
+        channel: RoomNo,
+        message: Snowflake,
+        edit: Option<EventPlace>,
+    },
+    MessageDeleted {
+        channel: RoomNo,
+        message: Snowflake,
+    },
     ReactionAdded(Reaction),
     ReactionRemoved(Reaction),
 }

@@ -34,14 +34,17 @@ pub(crate) struct SessionMachine {
     pub(crate) position: Position,
     /// The guilds the session knows its user to be in.
     pub(crate) guilds: BTreeSet<RoomNo>,
+    /// After which commits, from here on, a RESUMED took a number; in order.
+    pub(crate) resumed_at: Vec<Position>,
 }
 
 /// What is dispatched.
 #[derive(Clone, Debug)]
 pub(crate) enum Kind {
     Ready,
+    Resumed,
     GuildCreate(RoomNo),
-    GuildDelete(RoomNo, Snowflake),
+    GuildDelete(Snowflake),
     Fact(Arc<CommitFacts>, usize),
 }
 
@@ -53,18 +56,41 @@ pub(crate) struct Dispatch {
 }
 
 impl SessionMachine {
-    /// READY and a GUILD_CREATE for each guild; nothing if that has been.
+    /// READY and a GUILD_CREATE for each guild, unless that has been.
     pub(crate) fn begin(&mut self) -> Vec<Dispatch> {
+        let mut out = Vec::new();
         if self.seq > 0 {
-            return Vec::new();
+            self.pass_marks(&mut out);
+            return out;
         }
-        let mut out = vec![self.number(Kind::Ready)];
+        out.push(self.number(Kind::Ready));
         if self.intents.contains(Intents::GUILDS) {
             for guild in self.guilds.clone() {
                 out.push(self.number(Kind::GuildCreate(guild)));
             }
         }
+        self.pass_marks(&mut out);
         out
+    }
+
+    /// Goes past a commit that means nothing to the session.
+    pub(crate) fn skip(&mut self, position: Position) -> Vec<Dispatch> {
+        let mut out = Vec::new();
+        self.position = self.position.max(position);
+        self.pass_marks(&mut out);
+        out
+    }
+
+    /// A client has resumed here: the RESUMED it gets takes a number, which a later fold must leave for it.
+    pub(crate) fn resume_here(&mut self) -> (Position, Dispatch) {
+        (self.position, self.number(Kind::Resumed))
+    }
+
+    fn pass_marks(&mut self, out: &mut Vec<Dispatch>) {
+        while self.resumed_at.first().is_some_and(|mark| *mark <= self.position) {
+            self.resumed_at.remove(0);
+            out.push(self.number(Kind::Resumed));
+        }
     }
 
     /// Folds a commit. `visible` holds the channels of its facts that the user may view.
@@ -100,13 +126,14 @@ impl SessionMachine {
                 out.push(self.number(Kind::GuildCreate(guild)));
             }
         }
+        self.pass_marks(&mut out);
         out
     }
 
     fn leave(&mut self, fact: &Fact, out: &mut Vec<Dispatch>) {
         self.guilds.remove(&fact.guild);
         if self.intents.contains(Intents::GUILDS) {
-            out.push(self.number(Kind::GuildDelete(fact.guild, fact.guild_id)));
+            out.push(self.number(Kind::GuildDelete(fact.guild_id)));
         }
     }
 

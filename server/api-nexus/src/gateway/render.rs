@@ -6,7 +6,10 @@
 
 use std::{collections::BTreeSet, sync::Arc};
 
-use nexus_event_store::{RoomNo, Snowflake, UserNo, rows::{EventPlace, SnowflakeRow}};
+use nexus_event_store::{
+    RoomNo, Snowflake, UserNo,
+    rows::{EventPlace, SnowflakeRow},
+};
 use nexus_views::Event;
 use serde_json::{Value, json};
 
@@ -68,7 +71,8 @@ impl Rendered {
                 None => Arc::clone(&self.full),
             };
         }
-        let may_read = viewer.intents.contains(Intents::MESSAGE_CONTENT) || message.mentioned.contains(&viewer.id);
+        let may_read =
+            viewer.intents.contains(Intents::MESSAGE_CONTENT) || message.mentioned.contains(&viewer.id);
         Arc::clone(if may_read { &self.full } else { &message.bare })
     }
 }
@@ -145,7 +149,12 @@ impl Objects {
         })
     }
 
-    async fn message_made(&self, fact: &Fact, channel: RoomNo, event: EventPlace) -> Result<Rendered, ApiError> {
+    async fn message_made(
+        &self,
+        fact: &Fact,
+        channel: RoomNo,
+        event: EventPlace,
+    ) -> Result<Rendered, ApiError> {
         let event = self.views.event(event).await?;
         let d = self.message_event(fact, channel, &event, None).await?;
         let author = self.views.user_no(event.pdu.sender()).await?.unwrap_or_default();
@@ -231,7 +240,12 @@ impl Objects {
         Ok(json!({ "user": user, "roles": [], "deaf": false, "mute": false, "flags": 0, "joined_at": null }))
     }
 
-    async fn role_event(&self, name: &'static str, fact: &Fact, role: Snowflake) -> Result<Rendered, ApiError> {
+    async fn role_event(
+        &self,
+        name: &'static str,
+        fact: &Fact,
+        role: Snowflake,
+    ) -> Result<Rendered, ApiError> {
         let guild_id = fact.guild_id.to_string();
         Ok(match self.role(fact.guild, role).await? {
             Some(role) => Rendered::plain(name, &json!({ "guild_id": guild_id, "role": role })),
@@ -240,7 +254,12 @@ impl Objects {
     }
 
     /// A channel, also one that has been deleted since: its room is still there.
-    async fn channel_event(&self, name: &'static str, fact: &Fact, room: RoomNo) -> Result<Rendered, ApiError> {
+    async fn channel_event(
+        &self,
+        name: &'static str,
+        fact: &Fact,
+        room: RoomNo,
+    ) -> Result<Rendered, ApiError> {
         if let Some(channel) = self.views.channel(room).await? {
             return Ok(Rendered::plain(name, &channel_json(&channel)));
         }

@@ -72,9 +72,21 @@ impl Resolver {
         Ok(Arc::clone(facts))
     }
 
-    /// The facts of a commit, read anew: what was redacted since is gone from them.
-    pub(crate) async fn fresh_facts(&self, commit: &Commit) -> Result<Arc<CommitFacts>, ApiError> {
-        self.resolve(commit).await
+    /// Whether a commit can mean anything to a session that is in `guilds`.
+    pub(crate) async fn concerns(
+        &self,
+        commit: &Commit,
+        guilds: &BTreeSet<RoomNo>,
+    ) -> Result<bool, ApiError> {
+        for place in &commit.events {
+            match self.standing(place.room).await? {
+                // Its user may just have come into it.
+                Standing::Guild => return Ok(true),
+                Standing::ChannelOf(guild) if guilds.contains(&guild) => return Ok(true),
+                Standing::ChannelOf(_) | Standing::Neither => {}
+            }
+        }
+        Ok(false)
     }
 
     async fn resolve(&self, commit: &Commit) -> Result<Arc<CommitFacts>, ApiError> {
@@ -171,7 +183,11 @@ impl Reading<'_> {
             ("nexus.overwrite", _) => self.overwrite(guild, &event).await,
             ("nexus.guild", "") => self.guild(guild, &event).await,
             ("m.room.name" | "m.room.topic" | "m.room.avatar", "") => {
-                if self.was_guild(guild).await? { self.add(guild, What::GuildChanged).await } else { Ok(()) }
+                if self.was_guild(guild).await? {
+                    self.add(guild, What::GuildChanged).await
+                } else {
+                    Ok(())
+                }
             }
             _ => Ok(()),
         }
@@ -260,7 +276,8 @@ impl Reading<'_> {
     }
 
     async fn guild(&mut self, guild: RoomNo, event: &Event) -> Result<(), ApiError> {
-        let Some(before) = self.content_before(event).await?.filter(|before| before["owner"].is_string()) else {
+        let Some(before) = self.content_before(event).await?.filter(|before| before["owner"].is_string())
+        else {
             return Ok(());
         };
         let now = content(event);
@@ -296,7 +313,9 @@ impl Reading<'_> {
     async fn redaction(&mut self, guild: RoomNo, place: EventPlace) -> Result<(), ApiError> {
         let channel = place.room;
         match self.views.removed_by(place).await? {
-            Some(Removed::Message(message)) => self.add(guild, What::MessageDeleted { channel, message }).await,
+            Some(Removed::Message(message)) => {
+                self.add(guild, What::MessageDeleted { channel, message }).await
+            }
             Some(Removed::Reaction(message, emoji, user)) if is_counted(&emoji) => {
                 let reaction = Reaction { channel, message, emoji, user };
                 self.add(guild, What::ReactionRemoved(reaction)).await
@@ -332,7 +351,9 @@ impl Reading<'_> {
     async fn related(&self, event: &Event, sender: UserNo) -> Result<Option<Removed>, ApiError> {
         let content = content(event);
         let relates = &content["m.relates_to"];
-        let Some(Ok(target)) = relates["event_id"].as_str().map(<&EventId>::try_from) else { return Ok(None) };
+        let Some(Ok(target)) = relates["event_id"].as_str().map(<&EventId>::try_from) else {
+            return Ok(None);
+        };
         let target = self.views.event_by_id(target).await?.filter(|target| target.room == event.room);
         let Some(message) = target.and_then(|target| target.snowflake) else { return Ok(None) };
         Ok(match relates["rel_type"].as_str() {

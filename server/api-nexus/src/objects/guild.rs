@@ -87,8 +87,14 @@ impl Objects {
     }
 
     /// The guild as GUILD_CREATE sends it to a member; `None` if the user is none.
-    pub(crate) async fn whole_guild(&self, room: RoomNo, user: UserNo, listed: Listed) -> Built<Option<Value>> {
-        let (Some(guild), Some(own)) = (self.views.guild(room).await?, self.views.guild_member(room, user).await?)
+    pub(crate) async fn whole_guild(
+        &self,
+        room: RoomNo,
+        user: UserNo,
+        listed: Listed,
+    ) -> Built<Option<Value>> {
+        let (Some(guild), Some(own)) =
+            (self.views.guild(room).await?, self.views.guild_member(room, user).await?)
         else {
             return Ok(None);
         };
@@ -122,7 +128,11 @@ impl Objects {
     }
 
     /// Member objects.
-    pub(crate) async fn members(&self, guild: RoomNo, members: &[nexus_views::GuildMember]) -> Built<Vec<Value>> {
+    pub(crate) async fn members(
+        &self,
+        guild: RoomNo,
+        members: &[nexus_views::GuildMember],
+    ) -> Built<Vec<Value>> {
         let mut objects = Vec::with_capacity(members.len());
         for member in members {
             objects.push(self.member(guild, member).await?);

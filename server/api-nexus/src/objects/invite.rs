@@ -3,12 +3,21 @@
 use nexus_rooms::Invite;
 use serde_json::{Value, json};
 
-use super::{Built, Objects, channel::kind_number, guild::{add_counts, partial_json}};
+use super::{
+    Built, Objects,
+    channel::kind_number,
+    guild::{add_counts, partial_json},
+};
 use crate::snowflake::iso_time;
 
 impl Objects {
     /// An invite; `None` if its guild or channel is gone. `whole` adds what only the guild's managers see.
-    pub(crate) async fn invite(&self, invite: &Invite, whole: bool, with_counts: bool) -> Built<Option<Value>> {
+    pub(crate) async fn invite(
+        &self,
+        invite: &Invite,
+        whole: bool,
+        with_counts: bool,
+    ) -> Built<Option<Value>> {
         let (Some(guild), Some(channel)) =
             (self.views.guild(invite.guild).await?, self.views.channel(invite.channel).await?)
         else {
@@ -26,7 +35,7 @@ impl Objects {
                 "room_id": channel.room_id,
             },
             "inviter": self.user(invite.inviter, Some(invite.guild)).await?,
-            "expires_at": invite.expires_ms.map(iso_time),
+            "expires_at": invite.expires_ms().map(iso_time),
             "flags": 0,
         });
         if whole {

@@ -76,7 +76,10 @@ fn text_that_looks_like_a_stored_mention_is_escaped() {
 
 #[test]
 fn unknown_global_mentions_stay() {
-    assert_eq!(show("<@carol:far.example> <#!far>", id_of_user, id_of_channel), "<@carol:far.example> <#!far>");
+    assert_eq!(
+        show("<@carol:far.example> <#!far>", id_of_user, id_of_channel),
+        "<@carol:far.example> <#!far>"
+    );
 }
 
 #[test]
@@ -98,9 +101,34 @@ proptest! {
 /// Text with many near misses.
 fn piece() -> impl Strategy<Value = String> {
     let mentions = prop::sample::select(vec![
-        "<@100>", "<@!200>", "<#300>", "<@0100>", "<@999>", "<#!general>", "<@alice:example.org>",
-        "<!@bob:example.org>", "<@x:y>", "<@!x:y>", "<!@!x:y>", "<@:y>", "<#>", "<", ">", "<@", "<\\", "\\", "@",
-        "!", "#", ":", "100", "example.org", " ", "\n", "<<", "é",
+        "<@100>",
+        "<@!200>",
+        "<#300>",
+        "<@0100>",
+        "<@999>",
+        "<#!general>",
+        "<@alice:example.org>",
+        "<!@bob:example.org>",
+        "<@x:y>",
+        "<@!x:y>",
+        "<!@!x:y>",
+        "<@:y>",
+        "<#>",
+        "<",
+        ">",
+        "<@",
+        "<\\",
+        "\\",
+        "@",
+        "!",
+        "#",
+        ":",
+        "100",
+        "example.org",
+        " ",
+        "\n",
+        "<<",
+        "é",
     ])
     .prop_map(str::to_owned);
     prop_oneof![4 => mentions, 1 => "[<>@!#:\\\\a1 ]{0,6}"]

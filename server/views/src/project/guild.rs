@@ -10,7 +10,7 @@ use serde_json::Value;
 use super::{NewEvent, bits, change_info, text};
 use crate::rows::{
     ChannelKind, GuildChannels, GuildMemberRow, GuildMembers, GuildOverwrites, GuildRoles, GuildRow, Guilds,
-    OverwriteRow, OverwriteTarget, RoleRow,
+    Infos, OverwriteRow, OverwriteTarget, RoleRow,
 };
 
 /// `nexus.guild`: makes a room a guild. One without an owner is none.
@@ -25,7 +25,8 @@ pub(super) async fn project_guild(tx: &Tx, event: NewEvent<'_>, content: &Value)
     change_info(tx, event.room, |info| info.is_guild = true).await
 }
 
-/// `nexus.channel`: state key = the channel's room id. Content without a kind takes the channel out.
+/// `nexus.channel`: state key = the channel's room id. Content without a kind takes the channel out. A
+/// channel of one guild is no other's to take.
 pub(super) async fn project_channel(
     tx: &Tx,
     event: NewEvent<'_>,
@@ -33,6 +34,10 @@ pub(super) async fn project_channel(
     content: &Value,
 ) -> Result<(), StoreError> {
     let Some(room) = tx.row::<RoomNumbers>(&Text::from(channel)).await? else { return Ok(()) };
+    let held = tx.row::<Infos>(&room).await?.and_then(|info| info.guild);
+    if held.is_some_and(|guild| guild != event.room) {
+        return Ok(());
+    }
     let kind = text(content, "kind").as_deref().and_then(ChannelKind::parse);
     let parent = match text(content, "parent") {
         Some(parent) => tx.row::<RoomNumbers>(&Text(parent)).await?,
@@ -98,11 +103,15 @@ pub(super) async fn project_member(tx: &Tx, event: NewEvent<'_>, content: &Value
 /// `nexus.overwrite`: channel and target are in the content, the state key is a hash of both.
 pub(super) async fn project_overwrite(
     tx: &Tx,
+    event: NewEvent<'_>,
     key: &str,
     content: &Value,
 ) -> Result<(), StoreError> {
     let Some(channel) = text(content, "channel") else { return Ok(()) };
     let Some(channel) = tx.row::<RoomNumbers>(&Text(channel)).await? else { return Ok(()) };
+    if tx.row::<Infos>(&channel).await?.and_then(|info| info.guild) != Some(event.room) {
+        return Ok(());
+    }
     let target = match (text(content, "role"), text(content, "user")) {
         (Some(role), _) if role == "everyone" => Some(OverwriteTarget::Role(0)),
         (Some(role), _) => role.parse().ok().map(OverwriteTarget::Role),

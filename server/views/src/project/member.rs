@@ -24,13 +24,19 @@ pub(super) async fn project(
     let row = MembershipRow {
         membership,
         event: event.no,
-        position: Default::default(),
+        position: event.position.unwrap_or_default(),
         since_ms,
         display_name: text(content, "displayname"),
         avatar_url: text(content, "avatar_url"),
     };
-    tx.put_positioned::<Members>(&(event.room, user), row.clone(), |row, at| row.position = at);
-    tx.put_positioned::<Memberships>(&(user, event.room), row, |row, at| row.position = at);
+    let (by_room, by_user) = ((event.room, user), (user, event.room));
+    if event.position.is_some() {
+        tx.put::<Members>(&by_room, &row);
+        tx.put::<Memberships>(&by_user, &row);
+    } else {
+        tx.put_positioned::<Members>(&by_room, row.clone(), |row, at| row.position = at);
+        tx.put_positioned::<Memberships>(&by_user, row, |row, at| row.position = at);
+    }
     tx.announce(Topic::User(user));
     let before = before.map_or(Membership::Leave, |row| row.membership);
     if before != membership {

@@ -4,14 +4,18 @@
 //! removed is a primary record: after the fact it can no longer be derived.
 
 use nexus_event_store::{
-    EventNo, RoomNo, Rows as _, Scan, StoreError, Tx,
+    EventNo, Rows as _, Scan, StoreError, Tx, UserNo,
     catalogue::{EventPlaces, Events, RemovedBy},
     event_id::EventIdKey,
     rows::RemovedRow,
 };
 use serde_json::Value;
 
-use super::{NewEvent, project, relation};
+use super::{
+    NewEvent,
+    message::{reaction_key, type_of},
+    project, relation,
+};
 use crate::{
     event::Event,
     rows::{EditRow, MessageRow, Messages, Reactions, RelationKind, Relations},
@@ -33,15 +37,19 @@ pub async fn project_redaction(
 }
 
 async fn remove(tx: &Tx, target: &Event, emptied: NewEvent<'_>) -> Result<RemovedRow, StoreError> {
-    if let Some(snowflake) = target.snowflake {
-        tx.delete::<Messages>(&(target.room, snowflake));
-        return Ok(RemovedRow::Message(snowflake));
-    }
     if target.pdu.state_key().is_some() {
         // What is left of a state event still is the state: derive from that.
         project(tx, emptied).await?;
         return Ok(RemovedRow::Other);
     }
+    let related = unrelate(tx, target, emptied.sender).await?;
+    let Some(snowflake) = target.snowflake else { return Ok(related) };
+    tx.delete::<Messages>(&(target.room, snowflake));
+    Ok(RemovedRow::Message(snowflake))
+}
+
+/// Takes out that `target` relates to another event, and what that meant for the other.
+async fn unrelate(tx: &Tx, target: &Event, sender: UserNo) -> Result<RemovedRow, StoreError> {
     let content: Value = target.pdu.content_as().unwrap_or(Value::Null);
     let Some((_, parent)) = relation(&content) else { return Ok(RemovedRow::Other) };
     let Some(parent) = tx.row::<EventPlaces>(&EventIdKey::from(parent)).await? else {
@@ -50,20 +58,26 @@ async fn remove(tx: &Tx, target: &Event, emptied: NewEvent<'_>) -> Result<Remove
     let relation_key = (target.room, parent.event, target.no);
     let Some(kind) = tx.row::<Relations>(&relation_key).await? else { return Ok(RemovedRow::Other) };
     tx.delete::<Relations>(&relation_key);
-    let Some(snowflake) = tx.existing::<Events>(&(target.room, parent.event)).await?.snowflake else {
-        return Ok(RemovedRow::Other);
-    };
+    let parent_row = tx.existing::<Events>(&(target.room, parent.event)).await?;
     match kind {
         RelationKind::Annotation => {
-            let key = content["m.relates_to"]["key"].as_str().unwrap_or_default().to_owned();
-            tx.delete::<Reactions>(&(target.room, parent.event, key.clone(), emptied.sender));
-            Ok(RemovedRow::Reaction(snowflake, key, emptied.sender))
+            let Some(emoji) = reaction_key(target.pdu.event_type(), &content) else {
+                return Ok(RemovedRow::Other);
+            };
+            let reaction = (target.room, parent.event, emoji.to_owned(), sender);
+            if tx.row::<Reactions>(&reaction).await? != Some(target.no) {
+                return Ok(RemovedRow::Other);
+            }
+            tx.delete::<Reactions>(&reaction);
+            let removed = |message| RemovedRow::Reaction(message, emoji.to_owned(), sender);
+            Ok(parent_row.snowflake.map_or(RemovedRow::Other, removed))
         }
         RelationKind::Replace => {
+            let Some(snowflake) = parent_row.snowflake else { return Ok(RemovedRow::Other) };
             if let Some(mut message) = tx.row::<Messages>(&(target.room, snowflake)).await?
                 && message.edit.as_ref().is_some_and(|edit| edit.event == target.no)
             {
-                message.edit = newest_edit(tx, target.room, parent.event, &message, target.no).await?;
+                message.edit = newest_edit(tx, target, parent.event, &message).await?;
                 tx.put::<Messages>(&(target.room, snowflake), &message);
             }
             Ok(RemovedRow::Edit(snowflake))
@@ -72,22 +86,23 @@ async fn remove(tx: &Tx, target: &Event, emptied: NewEvent<'_>) -> Result<Remove
     }
 }
 
-/// The newest edit that is left once `without` is gone.
+/// The newest edit that is left once `without` is gone; the newest one has the message's own type.
 async fn newest_edit(
     tx: &Tx,
-    room: RoomNo,
+    without: &Event,
     parent: EventNo,
     message: &MessageRow,
-    without: EventNo,
 ) -> Result<Option<EditRow>, StoreError> {
+    let room = without.room;
     let mut newest = None;
     for ((_, _, child), kind) in tx.scan::<Relations>(Scan::prefix::<Relations>(&(room, parent))).await? {
-        if kind != RelationKind::Replace || child == without {
+        if kind != RelationKind::Replace || child == without.no {
             continue;
         }
         let row = tx.existing::<Events>(&(room, child)).await?;
-        let Some(edit) = as_edit(tx, message, child, &row.event_id, &row.json).await? else { continue };
-        newest = newest.max(Some(edit));
+        if type_of(&row.json).is_some_and(|kind| kind == without.pdu.event_type()) {
+            newest = newest.max(as_edit(tx, message, child, &row.event_id, &row.json).await?);
+        }
     }
     Ok(newest)
 }

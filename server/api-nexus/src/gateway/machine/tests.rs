@@ -12,14 +12,7 @@ const GUILD: RoomNo = RoomNo(10);
 const CHANNEL: RoomNo = RoomNo(11);
 
 fn machine(intents: Intents) -> SessionMachine {
-    SessionMachine {
-        user: ME,
-        intents,
-        shard: None,
-        seq: 0,
-        position: Position(5),
-        guilds: [GUILD].into(),
-    }
+    SessionMachine { user: ME, intents, shard: None, seq: 0, position: Position(5), guilds: [GUILD].into(), resumed_at: Vec::new() }
 }
 
 fn commit(position: u64, facts: Vec<What>) -> Arc<CommitFacts> {
@@ -69,13 +62,16 @@ fn intents_and_sight_filter() {
     let hidden = What::MessageDeleted { channel: RoomNo(99), message: Snowflake(1) };
     check(
         machine(Intents(Intents::GUILDS.0 | Intents::GUILD_MESSAGES.0)),
-        &[commit(6, vec![
-            hidden,
-            What::MemberJoined(OTHER),
-            What::MemberChanged(OTHER),
-            What::MemberChanged(ME),
-            What::ChannelChanged(CHANNEL),
-        ])],
+        &[commit(
+            6,
+            vec![
+                hidden,
+                What::MemberJoined(OTHER),
+                What::MemberChanged(OTHER),
+                What::MemberChanged(ME),
+                What::ChannelChanged(CHANNEL),
+            ],
+        )],
         &expect![[r#"
             1 Ready
             2 GuildCreate(RoomNo(10))
@@ -100,7 +96,7 @@ fn a_guild_is_entered_as_a_whole_and_left_at_once() {
             1 Ready
             2 GuildCreate(RoomNo(10))
             3 MessageMade { channel: RoomNo(11), event: EventPlace { room: RoomNo(11), event: EventNo(2) } }
-            4 GuildDelete(RoomNo(10), Snowflake(10))
+            4 GuildDelete(Snowflake(10))
         "#]],
     );
 }
@@ -125,6 +121,34 @@ fn changed_rights_and_leaving_cannot_be_replayed() {
     assert!(!machine.cannot_replay(&with(Rights::Guild(RoomNo(99)))));
     assert!(machine.cannot_replay(&commit(6, vec![What::MemberLeft(ME)])));
     assert!(!machine.cannot_replay(&commit(6, vec![What::MemberLeft(OTHER), message(1)])));
+}
+
+#[test]
+fn a_resumed_keeps_its_number_in_every_later_fold() {
+    let visible = BTreeSet::from([CHANNEL]);
+    let mut original = machine(Intents::VALID);
+    let mut checkpoint = original.clone();
+    let mut out = original.begin();
+    let commits = [commit(6, vec![message(1)]), commit(7, vec![message(2)])];
+    out.extend(original.step(&commits[0], &visible));
+    for _ in 0..2 {
+        let (at, resumed) = original.resume_here();
+        checkpoint.resumed_at.push(at);
+        out.push(resumed);
+    }
+    out.extend(original.step(&commits[1], &visible));
+    let mut again = checkpoint.begin();
+    commits.iter().for_each(|commit| again.extend(checkpoint.step(commit, &visible)));
+    assert_eq!(shown(&again), shown(&out));
+    expect![[r#"
+        1 Ready
+        2 GuildCreate(RoomNo(10))
+        3 MessageMade { channel: RoomNo(11), event: EventPlace { room: RoomNo(11), event: EventNo(1) } }
+        4 Resumed
+        5 Resumed
+        6 MessageMade { channel: RoomNo(11), event: EventPlace { room: RoomNo(11), event: EventNo(2) } }
+    "#]]
+    .assert_eq(&shown(&again));
 }
 
 proptest! {

@@ -1,0 +1,310 @@
+//! Random commands: any user, anything that exists, so that some are refused and many take effect.
+
+use nexus_event_store::RoomNo;
+use nexus_rooms::{
+    AddBot, ChannelChanges, CreateGuild, CreateRoom, GuildChanges, InitialState, NewChannel, NewInvite, Preset, Redact,
+    RoomsError, SendEvent,
+};
+use nexus_state_resolution::RoomVersion;
+use nexus_views::{ChannelKind, Permissions};
+use proptest::prelude::*;
+use ruma::{CanonicalJsonObject, CanonicalJsonValue, OwnedEventId, OwnedRoomId};
+use serde_json::{Value, json};
+
+use crate::world::World;
+
+/// One command: which, by whom, and the digits from which everything else about it is drawn.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Command {
+    pub(crate) kind: u8,
+    pub(crate) who: u8,
+    pub(crate) what: u64,
+}
+
+pub(crate) fn any_command() -> impl Strategy<Value = Command> {
+    (0..200u8, any::<u8>(), any::<u64>()).prop_map(|(kind, who, what)| Command { kind, who, what })
+}
+
+const USERS: [&str; 4] = ["ana", "ben", "cem", "dot"];
+const EMOJI: [&str; 3] = ["👍", "🎉", "custom:1"];
+
+/// Draws choices from a number, digit by digit.
+struct Dice(u64);
+
+impl Dice {
+    fn below(&mut self, bound: usize) -> usize {
+        let digit = self.0 % bound as u64;
+        self.0 = (self.0 / bound as u64).rotate_right(7) ^ self.0.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        usize::try_from(digit).unwrap()
+    }
+
+    fn one_of<'a, T>(&mut self, items: &'a [T]) -> &'a T {
+        &items[self.below(items.len())]
+    }
+
+    fn user(&mut self) -> &'static str {
+        USERS[self.below(USERS.len())]
+    }
+
+    /// One of the last few more often than not: what is new is what changes.
+    fn recent<'a, T>(&mut self, items: &'a [T]) -> &'a T {
+        let reach = if self.below(4) == 0 { items.len() } else { items.len().min(12) };
+        &items[items.len() - 1 - self.below(reach)]
+    }
+}
+
+fn object(value: Value) -> CanonicalJsonObject {
+    match CanonicalJsonValue::try_from(value).unwrap() {
+        CanonicalJsonValue::Object(object) => object,
+        other => panic!("{other:?} is no object"),
+    }
+}
+
+impl World {
+    /// One guild and one room of each version to begin with.
+    pub(crate) async fn found(&mut self) {
+        for (who, kind) in [(0, 0), (1, 6), (2, 7), (3, 8)] {
+            self.give(&Command { kind, who, what: u64::from(kind) }).await;
+        }
+    }
+
+    /// Gives one command, whatever becomes of it.
+    pub(crate) async fn give(&mut self, command: &Command) {
+        let who = USERS[usize::from(command.who) % USERS.len()];
+        let mut dice = Dice(command.what);
+        match command.kind {
+            0..4 => self.make_guild(who).await,
+            4..10 => self.make_room(who, &mut dice).await,
+            10..24 => self.change_guild(who, &mut dice).await,
+            24..36 => self.change_channels(who, &mut dice).await,
+            36..60 => self.change_membership(who, &mut dice).await,
+            60..64 => {
+                let user = self.actor(who);
+                self.names.0.lock().insert(user.user.clone(), format!("{who} {}", dice.below(5)));
+                let outcome = self.rooms.refresh_profile(&user).await;
+                self.after(outcome).await;
+            }
+            64..76 => self.steward_decides(&mut dice).await,
+            76..84 => self.change_room_state(who, &mut dice).await,
+            84..110 => self.say(who, &mut dice).await,
+            110..160 => self.relate(who, &mut dice).await,
+            _ => self.redact(who, &mut dice).await,
+        }
+    }
+
+    async fn make_guild(&mut self, who: &str) {
+        let outcome = self.rooms.create_guild(&self.actor(who), CreateGuild { name: format!("of {who}") }).await;
+        if let Ok(guild) = outcome {
+            self.guilds.push(guild);
+            let channels = self.rooms.views().channels(guild).await.unwrap();
+            self.channels.extend(channels.into_iter().map(|channel| channel.room));
+        }
+        self.after(outcome).await;
+    }
+
+    async fn make_room(&mut self, who: &str, dice: &mut Dice) {
+        let versions = [RoomVersion::V10, RoomVersion::V11, RoomVersion::V12];
+        let presets = [Preset::PublicChat, Preset::PublicChat, Preset::TrustedPrivateChat];
+        let forged = InitialState {
+            event_type: "nexus.guild".to_owned(),
+            state_key: String::new(),
+            content: object(json!({ "owner": self.actor(who).user })),
+        };
+        let room = CreateRoom {
+            version: Some(*dice.one_of(&versions)),
+            preset: *dice.one_of(&presets),
+            name: (dice.below(2) == 0).then(|| "a room".to_owned()),
+            topic: (dice.below(2) == 0).then(|| "a topic".to_owned()),
+            invite: vec![self.actor(dice.user()).user],
+            initial_state: if dice.below(4) == 0 { vec![forged] } else { Vec::new() },
+            ..CreateRoom::default()
+        };
+        let outcome = self.rooms.create_room(&self.actor(who), room).await;
+        self.after(outcome).await;
+    }
+
+    async fn change_guild(&mut self, who: &str, dice: &mut Dice) {
+        let guild = *dice.recent(&self.guilds);
+        let (actor, rooms) = (self.actor(who), self.rooms.clone());
+        let outcome = match dice.below(8) {
+            0 | 1 => {
+                let name = Some(format!("renamed {}", dice.below(3)));
+                let features = Some(vec!["DISCOVERABLE".to_owned(); dice.below(2)]);
+                rooms.update_guild(&actor, guild, GuildChanges { name, features }).await
+            }
+            2..5 => {
+                let bot = self.actor(&format!("bot{}", dice.below(3))).user;
+                let permissions = Permissions(Permissions::MANAGE_MESSAGES.0 * dice.below(2) as u64);
+                rooms.add_bot(&actor, AddBot { guild, bot, name: "Bot".to_owned(), permissions }).await
+            }
+            5 | 6 => rooms.leave_guild(&actor, guild).await,
+            _ if dice.below(3) == 0 => rooms.delete_guild(&actor, guild).await,
+            _ => return,
+        };
+        self.after(outcome).await;
+    }
+
+    async fn change_channels(&mut self, who: &str, dice: &mut Dice) {
+        let (guild, channel) = (*dice.recent(&self.guilds), *dice.recent(&self.channels));
+        let (actor, rooms) = (self.actor(who), self.rooms.clone());
+        let kinds = ChannelKind::NAMES.map(|(kind, _)| kind);
+        let outcome = match dice.below(8) {
+            0..4 => {
+                let parent = (dice.below(3) == 0).then(|| *dice.recent(&self.channels));
+                let new = NewChannel {
+                    name: "new".to_owned(),
+                    kind: *dice.one_of(&kinds),
+                    topic: (dice.below(2) == 0).then(|| "of the channel".to_owned()),
+                    parent,
+                    nsfw: dice.below(2) == 0,
+                    ..NewChannel::default()
+                };
+                let made = rooms.create_channel(&actor, guild, new).await;
+                self.channels.extend(made.as_ref().ok());
+                made.map(drop)
+            }
+            4..7 => {
+                let parent = (dice.below(2) == 0).then(|| Some(*dice.recent(&self.channels)));
+                let changes = ChannelChanges {
+                    name: (dice.below(2) == 0).then(|| "changed".to_owned()),
+                    topic: (dice.below(2) == 0).then_some(None),
+                    parent,
+                    position: Some(dice.below(9) as i64),
+                    ..ChannelChanges::default()
+                };
+                rooms.update_channel(&actor, channel, changes).await
+            }
+            _ => rooms.delete_channel(&actor, channel).await,
+        };
+        self.after(outcome).await;
+    }
+
+    async fn change_membership(&mut self, who: &str, dice: &mut Dice) {
+        let (actor, rooms) = (self.actor(who), self.rooms.clone());
+        let room = dice.recent(&self.all_rooms).1.clone();
+        let target = self.actor(dice.user()).user;
+        let outcome = match dice.below(12) {
+            0..4 => self.come_by_invite(who, dice).await,
+            4..7 => rooms.join(&actor, &room, Some("why not".to_owned())).await.map(drop),
+            7 | 8 => rooms.leave(&actor, &room, None).await.map(drop),
+            9 | 10 => rooms.invite(&actor, &room, &target, None).await.map(drop),
+            _ => {
+                let membership = *dice.one_of(&["ban", "leave", "join"]);
+                let content = json!({ "membership": membership, "displayname": "as given" });
+                self.state(who, room, "m.room.member", target.as_str(), content).await
+            }
+        };
+        self.after(outcome).await;
+    }
+
+    async fn come_by_invite(&self, who: &str, dice: &mut Dice) -> Result<(), RoomsError> {
+        let channel = *dice.recent(&self.channels);
+        let maker = self.actor(dice.user());
+        let invite = self.rooms.create_invite(&maker, channel, NewInvite::default()).await?;
+        self.rooms.accept_invite(&self.actor(who), &invite.code).await.map(drop)
+    }
+
+    /// Roles, overwrites and timeouts, which have no commands yet, as the steward would write them.
+    async fn steward_decides(&mut self, dice: &mut Dice) {
+        let guild = *dice.recent(&self.guilds);
+        let room = self.rooms.views().room_id(guild).await.unwrap();
+        let user = self.actor(dice.user()).user;
+        let role = dice.one_of(&["everyone", "101", "102"]).to_string();
+        let bits = || Permissions::SEND_MESSAGES.with(Permissions::MANAGE_MESSAGES).0.to_string();
+        let kept = dice.below(4) > 0;
+        let (kind, key, content) = match dice.below(3) {
+            0 => ("nexus.role", role, json!({ "name": if kept { "role" } else { "" }, "permissions": bits() })),
+            1 => {
+                let content = json!({ "user": user, "roles": [role], "nick": "nick", "timeout_until_ms": 17 });
+                ("nexus.member", format!("hash of {user}"), content)
+            }
+            _ => {
+                let channel = *dice.recent(&self.channels);
+                let channel = self.rooms.views().room_id(channel).await.unwrap();
+                let mut content = json!({ "channel": channel, "allow": bits(), "deny": "1024" });
+                content[if kept { "role" } else { "nobody" }] = json!(role);
+                ("nexus.overwrite", format!("hash of {channel}"), content)
+            }
+        };
+        let outcome = self.state("nexus", room, kind, &key, content).await;
+        self.after(outcome).await;
+    }
+
+    /// A room's name and topic; and what only a steward may say, by somebody else.
+    async fn change_room_state(&mut self, who: &str, dice: &mut Dice) {
+        let room = dice.recent(&self.all_rooms).1.clone();
+        let channel = *dice.recent(&self.channels);
+        let channel = self.rooms.views().room_id(channel).await.unwrap();
+        let (kind, key, content) = match dice.below(4) {
+            0 => ("m.room.name", "", json!({ "name": format!("name {}", dice.below(9)) })),
+            1 => ("m.room.topic", "", json!({ "topic": 7 })),
+            2 => ("nexus.channel", channel.as_str(), json!({ "kind": "text" })),
+            _ => ("nexus.overwrite", "key", json!({ "channel": channel, "role": "everyone", "allow": "8" })),
+        };
+        let outcome = self.state(who, room, kind, key, content).await;
+        self.after(outcome).await;
+    }
+
+    async fn state(
+        &self,
+        who: &str,
+        room: OwnedRoomId,
+        event_type: &str,
+        key: &str,
+        content: Value,
+    ) -> Result<(), RoomsError> {
+        let (event_type, state_key) = (event_type.to_owned(), Some(key.to_owned()));
+        let event = SendEvent { room, event_type, state_key, content: object(content), txn: None };
+        self.rooms.send(&self.actor(who), event).await.map(drop)
+    }
+
+    async fn send(&mut self, who: &str, room: OwnedRoomId, event_type: &str, content: Value) {
+        let event_type = event_type.to_owned();
+        let event = SendEvent { room, event_type, state_key: None, content: object(content), txn: None };
+        let outcome = self.rooms.send(&self.actor(who), event).await;
+        self.after(outcome).await;
+    }
+
+    async fn say(&mut self, who: &str, dice: &mut Dice) {
+        let room = match dice.below(3) {
+            0 => dice.recent(&self.all_rooms).1.clone(),
+            _ => self.room_id(*dice.recent(&self.channels)),
+        };
+        let kind = *dice.one_of(&["m.room.message", "m.room.message", "m.sticker", "org.example.note"]);
+        self.send(who, room, kind, json!({ "body": "text" })).await;
+    }
+
+    fn room_id(&self, room: RoomNo) -> OwnedRoomId {
+        self.all_rooms.iter().find(|(number, _)| *number == room).unwrap().1.clone()
+    }
+
+    /// Edits, reactions, threads and other relations, well formed or not, mostly to something recent.
+    async fn relate(&mut self, who: &str, dice: &mut Dice) {
+        let (room, target) = self.some_event(dice);
+        let emoji = *dice.one_of(&EMOJI);
+        let new = json!({ "body": "new" });
+        let message = "m.room.message";
+        let (kind, relates, new) = match dice.below(12) {
+            0..4 => (message, json!({ "rel_type": "m.replace", "event_id": target }), new),
+            4 => ("m.sticker", json!({ "rel_type": "m.replace", "event_id": target }), new),
+            5 => (message, json!({ "rel_type": "m.replace", "event_id": target }), json!("no object")),
+            6..9 => ("m.reaction", json!({ "rel_type": "m.annotation", "event_id": target, "key": emoji }), Value::Null),
+            9 => (message, json!({ "rel_type": "m.annotation", "event_id": target, "key": emoji }), Value::Null),
+            10 => (message, json!({ "rel_type": "m.thread", "event_id": target }), Value::Null),
+            _ => ("org.example.note", json!({ "rel_type": "m.reference", "event_id": target }), Value::Null),
+        };
+        let content = json!({ "body": "* text", "m.relates_to": relates, "m.new_content": new });
+        self.send(who, room, kind, content).await;
+    }
+
+    fn some_event(&self, dice: &mut Dice) -> (OwnedRoomId, OwnedEventId) {
+        dice.recent(&self.events).clone()
+    }
+
+    async fn redact(&mut self, who: &str, dice: &mut Dice) {
+        let (room, event_id) = self.some_event(dice);
+        let redact = Redact { room, event_id, reason: None, txn: None };
+        let outcome = self.rooms.redact(&self.actor(who), redact).await;
+        self.after(outcome).await;
+    }
+}
