@@ -95,6 +95,7 @@ pub mod numbers {
     pub const ACCOUNT_DATA: u8 = 75;
     pub const FIRST_ACCOUNT: u8 = 76;
     pub const USER_DEVICES: u8 = 77;
+    pub const EMAILS: u8 = 78;
 }
 
 table! {

@@ -21,6 +21,8 @@ pub struct Account {
     pub user_id: OwnedUserId,
     /// The user's snowflake.
     pub snowflake: Snowflake,
+    /// The e-mail address, for its owner's eyes only. Nobody has checked that it is theirs.
+    pub email: Option<String>,
     /// May administer the server.
     pub admin: bool,
     /// The application whose bot this is.
@@ -48,6 +50,7 @@ impl Account {
             user,
             user_id: parse_user_id(&row.user_id)?,
             snowflake: rows.existing::<UserSnowflakes>(&user).await?,
+            email: row.email.clone(),
             admin: row.admin,
             application: row.application,
             deactivated: row.deactivated,

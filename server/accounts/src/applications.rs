@@ -85,6 +85,7 @@ impl Accounts {
             let created_ms = self.now_ms();
             let mut row = AccountRow {
                 user_id: user_id.to_string(),
+                email: None,
                 password: None,
                 admin: false,
                 application: None,

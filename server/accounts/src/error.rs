@@ -17,6 +17,12 @@ pub enum AccountError {
     /// Somebody has the name.
     #[error("the username is taken")]
     UsernameTaken,
+    /// The e-mail address is not one.
+    #[error("the e-mail address is not valid")]
+    InvalidEmail,
+    /// Another account has the e-mail address.
+    #[error("the e-mail address is taken")]
+    EmailTaken,
     /// The name is kept for the server itself.
     #[error("the username is reserved")]
     Reserved,

@@ -13,6 +13,7 @@ mod authenticate;
 mod cache;
 mod decide;
 mod devices;
+mod emails;
 mod error;
 mod gateway_sessions;
 mod login;

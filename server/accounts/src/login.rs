@@ -3,6 +3,7 @@
 use nexus_event_store::{Rows, UserNo, catalogue::UserNumbers, codec::Text};
 
 use crate::{
+    emails,
     AccountError, Accounts, Login, Session, SessionRequest,
     account::parse_user_id,
     decide::Decision,
@@ -14,7 +15,7 @@ use crate::{
 /// Who wants to log in.
 #[derive(Clone)]
 pub struct LoginRequest {
-    /// A username or a whole user id, in any case.
+    /// A username, a whole user id or an e-mail address, in any case.
     pub login: String,
     /// The password.
     pub password: String,
@@ -98,7 +99,10 @@ impl Accounts {
     pub async fn deactivate(&self, user: UserNo) -> Result<(), AccountError> {
         self.decide(|tx| async move {
             let row = tx.row::<AccountRows>(&user).await?.ok_or(AccountError::UnknownUser)?;
-            tx.put::<AccountRows>(&user, &AccountRow { deactivated: true, ..row });
+            if let Some(email) = &row.email {
+                emails::release(&tx, email);
+            }
+            tx.put::<AccountRows>(&user, &AccountRow { deactivated: true, email: None, ..row });
             let revoked = remove_devices(&tx, user, |_| true).await?;
             Ok(Decision::Commit { tx, value: (), revoked })
         })
@@ -126,10 +130,11 @@ impl Accounts {
     }
 
     async fn account_row(&self, login: &str) -> Result<Option<(UserNo, AccountRow)>, AccountError> {
-        let Some(user_id) = names::known_user_id(login, self.server_name()) else { return Ok(None) };
-        let Some(user) = self.store.row::<UserNumbers>(&Text::from(user_id.as_str())).await? else {
-            return Ok(None);
+        let user = match names::known_user_id(login, self.server_name()) {
+            Some(user_id) => self.store.row::<UserNumbers>(&Text::from(user_id.as_str())).await?,
+            None => emails::owner(&self.store, login).await?,
         };
+        let Some(user) = user else { return Ok(None) };
         Ok(self.store.row::<AccountRows>(&user).await?.map(|row| (user, row)))
     }
 }

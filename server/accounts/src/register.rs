@@ -12,6 +12,7 @@ use crate::{
     Account, AccountError, Accounts, Registration, Session, SessionRequest,
     decide::Decision,
     names, passwords,
+    emails,
     sessions::Holder,
     tables::{AccountRow, AccountRows, FirstAccount},
 };
@@ -23,6 +24,8 @@ pub struct NewAccount {
     pub username: Option<String>,
     /// The password.
     pub password: String,
+    /// An e-mail address, which can then be used to log in.
+    pub email: Option<String>,
     /// An invite code, or the setup token.
     pub invite: Option<String>,
     /// The session to start at once.
@@ -62,6 +65,7 @@ impl Accounts {
             None => names::new_user_id(&self.made_up_name(), self.server_name())?,
         };
         passwords::check(&new.password)?;
+        let email = new.email.as_deref().map(emails::key).transpose()?;
         if let Some(session) = &new.session {
             session.check()?;
         }
@@ -69,12 +73,13 @@ impl Accounts {
         self.admit(&self.store, new.invite.as_deref()).await?;
         self.check_free(&self.store, &user_id).await?;
         let password = self.inner.passwords.hash(self.store.world(), &new.password).await?;
-        let (new, user_id, password) = (&new, &user_id, &password);
+        let (new, user_id, password, email) = (&new, &user_id, &password, &email);
         self.decide(|tx| async move {
             let first = self.admit(&tx, new.invite.as_deref()).await?;
             self.check_free(&tx, user_id).await?;
             let row = AccountRow {
                 user_id: user_id.to_string(),
+                email: new.email.clone(),
                 password: Some(password.clone()),
                 admin: first,
                 application: None,
@@ -82,6 +87,9 @@ impl Accounts {
                 created_ms: self.now_ms(),
             };
             let account = put_account(&tx, &row).await?;
+            if let Some(email) = email {
+                emails::claim(&tx, email, account.user).await?;
+            }
             if first {
                 tx.put::<FirstAccount>(&(), &account.user);
             }

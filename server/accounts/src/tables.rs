@@ -32,6 +32,10 @@ table! {
     AccountRows = numbers::ACCOUNTS, "accounts", UserNo => AccountRow
 }
 table! {
+    /// Whose an e-mail address is: (address in lower case).
+    Emails = numbers::EMAILS, "emails", Text => UserNo
+}
+table! {
     /// Devices: (user, device id).
     Devices = numbers::DEVICES, "devices", (UserNo, Text) => DeviceRow
 }
@@ -80,6 +84,8 @@ table! {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AccountRow {
     pub user_id: String,
+    /// As given.
+    pub email: Option<String>,
     /// Argon2id in PHC form; bots have none.
     pub password: Option<String>,
     pub admin: bool,

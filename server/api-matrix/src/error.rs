@@ -168,6 +168,8 @@ impl From<AccountError> for ApiError {
         let (status, errcode) = match &error {
             AccountError::InvalidUsername { .. } => (StatusCode::BAD_REQUEST, "M_INVALID_USERNAME"),
             AccountError::UsernameTaken => (StatusCode::BAD_REQUEST, "M_USER_IN_USE"),
+            AccountError::InvalidEmail => (StatusCode::BAD_REQUEST, "M_INVALID_PARAM"),
+            AccountError::EmailTaken => (StatusCode::BAD_REQUEST, "M_THREEPID_IN_USE"),
             AccountError::Reserved => (StatusCode::BAD_REQUEST, "M_EXCLUSIVE"),
             AccountError::WeakPassword => (StatusCode::BAD_REQUEST, "M_WEAK_PASSWORD"),
             AccountError::FieldTooLong { .. }
@@ -271,6 +273,8 @@ mod tests {
         vec![
             AccountError::InvalidUsername { reason: UsernameProblem::Empty },
             AccountError::UsernameTaken,
+            AccountError::InvalidEmail,
+            AccountError::EmailTaken,
             AccountError::Reserved,
             AccountError::WeakPassword,
             AccountError::FieldTooLong { field: "f", bytes_max: 255 },

@@ -85,7 +85,12 @@ impl EventFilter {
 
     /// How many events.
     pub(crate) fn limit(&self) -> usize {
-        let asked = self.limit.map_or(LIMIT_DEFAULT, |limit| usize::try_from(limit).unwrap_or(usize::MAX));
+        self.limit_or(LIMIT_DEFAULT)
+    }
+
+    /// How many events, `default` if the client does not say.
+    pub(crate) fn limit_or(&self, default: usize) -> usize {
+        let asked = self.limit.map_or(default, |limit| usize::try_from(limit).unwrap_or(usize::MAX));
         asked.clamp(1, LIMIT_MAX)
     }
 

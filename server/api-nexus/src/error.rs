@@ -37,6 +37,8 @@ pub(crate) enum ApiError {
     Unauthorized,
     /// The login or its password is wrong.
     WrongLogin,
+    /// Nobody may register.
+    RegistrationClosed,
     /// A path nobody serves.
     NoSuchPath,
     /// A path that is not served by this method.
@@ -93,6 +95,7 @@ impl ApiError {
         let (status, code, message) = match self {
             Self::Unauthorized => (S::UNAUTHORIZED, 0, "401: Unauthorized"),
             Self::WrongLogin => (S::BAD_REQUEST, 50035, "Invalid Form Body"),
+            Self::RegistrationClosed => (S::FORBIDDEN, 50001, "Registration is closed"),
             Self::NoSuchPath => (S::NOT_FOUND, 0, "404: Not Found"),
             Self::NoSuchMethod => (S::METHOD_NOT_ALLOWED, 0, "405: Method Not Allowed"),
             Self::NotAWebSocket => (S::UPGRADE_REQUIRED, 0, "426: Upgrade Required"),
@@ -190,12 +193,14 @@ impl From<AccountError> for ApiError {
         match error {
             AccountError::InvalidUsername { .. } => field("username", "USERNAME_INVALID"),
             AccountError::UsernameTaken => field("username", "USERNAME_ALREADY_TAKEN"),
+            AccountError::InvalidEmail => field("email", "EMAIL_TYPE_INVALID_EMAIL"),
+            AccountError::EmailTaken => field("email", "EMAIL_ALREADY_REGISTERED"),
             AccountError::Reserved => field("username", "USERNAME_INVALID_CONTAINS"),
             AccountError::WeakPassword => field("password", "PASSWORD_TOO_WEAK"),
             AccountError::FieldTooLong { field: name, .. } => field(name, "BASE_TYPE_MAX_LENGTH"),
             AccountError::FieldEmpty { field: name } => field(name, "BASE_TYPE_REQUIRED"),
             AccountError::WrongPassword | AccountError::Deactivated => Self::WrongLogin,
-            AccountError::RegistrationClosed => field("username", "REGISTRATION_CLOSED"),
+            AccountError::RegistrationClosed => Self::RegistrationClosed,
             AccountError::InviteRequired => field("invite", "BASE_TYPE_REQUIRED"),
             AccountError::InvalidInvite => field("invite", "INVITE_CODE_INVALID"),
             AccountError::UnknownToken | AccountError::ExpiredToken | AccountError::TokenReused => {
@@ -256,3 +261,6 @@ impl From<Rejection> for ApiError {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

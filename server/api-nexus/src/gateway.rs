@@ -102,3 +102,6 @@ pub(crate) async fn upgrade(
         .max_frame_size(READ_BYTES_MAX)
         .on_upgrade(move |socket| connection::run(gateway, socket, transport))
 }
+
+#[cfg(test)]
+mod tests;

@@ -22,6 +22,8 @@ mod objects;
 mod params;
 mod router;
 mod snowflake;
+#[cfg(test)]
+mod test_server;
 mod text;
 
 pub use api::{NexusApi, NexusConfig};

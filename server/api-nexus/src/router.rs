@@ -97,3 +97,6 @@ async fn no_such_path() -> ApiError {
 async fn no_such_method() -> ApiError {
     ApiError::NoSuchMethod
 }
+
+#[cfg(test)]
+mod tests;

@@ -9,7 +9,7 @@
 use std::{convert::Infallible, net::SocketAddr, panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
 use axum::{Router, body::Body, extract::ConnectInfo, response::Response};
-use futures_util::FutureExt as _;
+use futures_util::{FutureExt as _, StreamExt as _};
 use hyper::{Method, Request, StatusCode, Uri, body::Incoming, header};
 use nexus_event_store::world::World;
 use tokio::sync::watch;
@@ -71,8 +71,7 @@ impl Front {
         request: Request<Incoming>,
         peer: SocketAddr,
     ) -> Result<Response, Infallible> {
-        let body_limit = |body| Body::new(http_body_util::Limited::new(body, BODY_BYTES_MAX));
-        Ok(self.answer(request.map(body_limit), peer).await)
+        Ok(self.answer(request.map(Body::new), peer).await)
     }
 
     async fn answer(&self, mut request: Request<Body>, peer: SocketAddr) -> Response {
@@ -82,9 +81,12 @@ impl Front {
         let client = address::of_client(peer, request.headers(), &self.trusted_proxies);
         request.extensions_mut().insert(ConnectInfo(client));
         let mut response = match refuse(facade, &request) {
-            Some(refusal) => refusal,
+            Some(refusal) => {
+                discard(request.into_body()).await;
+                refusal
+            }
             None if method == Method::OPTIONS && facade.allows_other_origins() => headers::preflight(),
-            None => self.route(facade, request).await,
+            None => self.route(facade, request.map(limited)).await,
         };
         headers::complete(facade, response.headers_mut());
         let took = self.world.clock.monotonic().saturating_sub(started);
@@ -124,6 +126,32 @@ impl Front {
             }
         }
     }
+}
+
+fn limited(body: Body) -> Body {
+    Body::new(http_body_util::Limited::new(body, BODY_BYTES_MAX))
+}
+
+/// The most of a refused body that is read for the sake of its sender.
+const DISCARD_BYTES_MAX: usize = 16 << 20;
+/// The longest that takes.
+const DISCARD_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Reads what is left of a refused request: a client that is still sending when the connection closes sees
+/// a broken pipe and not the answer.
+async fn discard(body: Body) {
+    let mut body = http_body_util::BodyStream::new(body);
+    let read = async {
+        let mut bytes = 0;
+        while let Some(Ok(frame)) = body.next().await {
+            bytes += frame.data_ref().map_or(0, bytes::Bytes::len);
+            if bytes > DISCARD_BYTES_MAX {
+                return;
+            }
+        }
+    };
+    // Too slow is as good as too much.
+    drop(tokio::time::timeout(DISCARD_TIMEOUT, read).await);
 }
 
 /// Whether the request may wait for news.

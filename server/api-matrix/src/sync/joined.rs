@@ -78,6 +78,10 @@ pub(super) async fn in_room_since(
     Ok((membership == Some(Membership::Join)).then_some(since))
 }
 
+/// How many events a client that follows a room gets at once if it does not say: a client that does not look
+/// at `limited` would miss what is left out, and what it has not seen it wants.
+const LIMIT_FOLLOWING: usize = 100;
+
 /// The newest events between the client's position and `until`.
 pub(super) async fn newest(
     client: &Client<'_>,
@@ -88,7 +92,8 @@ pub(super) async fn newest(
 ) -> Result<Page, ViewError> {
     let filter = &client.filter.room.timeline;
     let span = Span { from: since.map(Gap::after_position), to: Some(until), newest_first: true };
-    read_page(client.views, room, span, Choice { filter, limit: filter.limit(), sight }).await
+    let limit = if since.is_some() { filter.limit_or(LIMIT_FOLLOWING) } else { filter.limit() };
+    read_page(client.views, room, span, Choice { filter, limit, sight }).await
 }
 
 /// Writes the `timeline`, oldest event first.

@@ -31,15 +31,12 @@ pub(crate) async fn register(
     State(objects): State<Objects>,
     body::Json(body): body::Json,
 ) -> Result<(StatusCode, Json<Value>), ApiError> {
-    let new = form::read(&body, |form| {
-        // No mail is sent yet, so an address is checked for its shape and not kept.
-        form.text("email", 3..=320);
-        NewAccount {
-            username: Some(form.required_text("username", 1..=NAME_CHARS)),
-            password: form.required_text("password", 1..=PASSWORD_CHARS),
-            invite: form.text("invite", 1..=NAME_CHARS),
-            session: Some(session_request()),
-        }
+    let new = form::read(&body, |form| NewAccount {
+        username: Some(form.required_text("username", 1..=NAME_CHARS)),
+        password: form.required_text("password", 1..=PASSWORD_CHARS),
+        email: form.text("email", 3..=320),
+        invite: form.text("invite", 1..=NAME_CHARS),
+        session: Some(session_request()),
     })?;
     let registered = accounts.register(new).await?;
     let session = registered.session.ok_or(ApiError::Internal)?;

@@ -132,8 +132,7 @@ pub(crate) async fn clear(
         for user in &reaction.users {
             let Some(event) = views.reaction(room, message, &reaction.key, *user).await? else { continue };
             let event_id = views.event(EventPlace { room, event }).await?.pdu.event_id().to_owned();
-            let redact =
-                Redact { room: target.channel.room_id.clone(), event_id, reason: None, txn: None };
+            let redact = Redact { room: target.channel.room_id.clone(), event_id, reason: None, txn: None };
             rooms.redact(&caller.actor(), redact).await?;
         }
     }

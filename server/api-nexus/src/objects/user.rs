@@ -39,12 +39,12 @@ impl UserCard {
     }
 
     /// The object as the user itself sees it.
-    pub(crate) fn to_own_json(&self) -> Value {
+    pub(crate) fn to_own_json(&self, email: Option<String>) -> Value {
         let mut user = self.to_json();
         let own = json!({
             "mfa_enabled": false,
             "verified": true,
-            "email": null,
+            "email": email,
             "locale": "en-US",
             "flags": 0,
             "premium_type": 0,
@@ -94,6 +94,7 @@ impl Objects {
 
     /// The user object of who asks.
     pub(crate) async fn own_user(&self, user: UserNo) -> Built {
-        Ok(self.card(user, None).await?.to_own_json())
+        let email = self.accounts.account(user).await?.and_then(|account| account.email);
+        Ok(self.card(user, None).await?.to_own_json(email))
     }
 }

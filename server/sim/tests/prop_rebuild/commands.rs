@@ -8,10 +8,10 @@ use nexus_rooms::{
 use nexus_state_resolution::RoomVersion;
 use nexus_views::{ChannelKind, Permissions};
 use proptest::prelude::*;
-use ruma::{CanonicalJsonObject, CanonicalJsonValue, OwnedEventId, OwnedRoomId};
+use ruma::{CanonicalJsonObject, CanonicalJsonValue, OwnedRoomId};
 use serde_json::{Value, json};
 
-use crate::world::World;
+use crate::world::{Known, World};
 
 /// One command: which, by whom, and the digits from which everything else about it is drawn.
 #[derive(Clone, Copy, Debug)]
@@ -73,8 +73,8 @@ impl World {
         let who = USERS[usize::from(command.who) % USERS.len()];
         let mut dice = Dice(command.what);
         match command.kind {
-            0..4 => self.make_guild(who).await,
-            4..10 => self.make_room(who, &mut dice).await,
+            0..3 => self.make_guild(who).await,
+            3..10 => self.make_room(who, &mut dice).await,
             10..24 => self.change_guild(who, &mut dice).await,
             24..36 => self.change_channels(who, &mut dice).await,
             36..60 => self.change_membership(who, &mut dice).await,
@@ -92,14 +92,18 @@ impl World {
         }
     }
 
+    /// A guild, with everybody in it.
     async fn make_guild(&mut self, who: &str) {
-        let outcome = self.rooms.create_guild(&self.actor(who), CreateGuild { name: format!("of {who}") }).await;
-        if let Ok(guild) = outcome {
-            self.guilds.push(guild);
-            let channels = self.rooms.views().channels(guild).await.unwrap();
-            self.channels.extend(channels.into_iter().map(|channel| channel.room));
+        let owner = self.actor(who);
+        let guild = self.rooms.create_guild(&owner, CreateGuild { name: format!("of {who}") }).await.unwrap();
+        let channels = self.rooms.views().channels(guild).await.unwrap();
+        let invite = self.rooms.create_invite(&owner, channels[0].room, NewInvite::default()).await.unwrap();
+        self.guilds.push(guild);
+        self.channels.extend(channels.into_iter().map(|channel| channel.room));
+        for user in USERS {
+            let outcome = self.rooms.accept_invite(&self.actor(user), &invite.code).await;
+            self.after(outcome).await;
         }
-        self.after(outcome).await;
     }
 
     async fn make_room(&mut self, who: &str, dice: &mut Dice) {
@@ -115,12 +119,17 @@ impl World {
             preset: *dice.one_of(&presets),
             name: (dice.below(2) == 0).then(|| "a room".to_owned()),
             topic: (dice.below(2) == 0).then(|| "a topic".to_owned()),
-            invite: vec![self.actor(dice.user()).user],
+            invite: USERS.into_iter().find(|user| *user != who).map(|user| self.actor(user).user).into_iter().collect(),
             initial_state: if dice.below(4) == 0 { vec![forged] } else { Vec::new() },
             ..CreateRoom::default()
         };
         let outcome = self.rooms.create_room(&self.actor(who), room).await;
+        let made = outcome.as_ref().map(|made| made.room_id.clone()).unwrap();
         self.after(outcome).await;
+        for user in USERS {
+            let outcome = self.rooms.join(&self.actor(user), &made, None).await;
+            self.after(outcome).await;
+        }
     }
 
     async fn change_guild(&mut self, who: &str, dice: &mut Dice) {
@@ -280,7 +289,7 @@ impl World {
 
     /// Edits, reactions, threads and other relations, well formed or not, mostly to something recent.
     async fn relate(&mut self, who: &str, dice: &mut Dice) {
-        let (room, target) = self.some_event(dice);
+        let (who, Known { room_id: room, event_id: target, .. }) = self.somebody_and_event(who, dice);
         let emoji = *dice.one_of(&EMOJI);
         let new = json!({ "body": "new" });
         let message = "m.room.message";
@@ -294,17 +303,20 @@ impl World {
             _ => ("org.example.note", json!({ "rel_type": "m.reference", "event_id": target }), Value::Null),
         };
         let content = json!({ "body": "* text", "m.relates_to": relates, "m.new_content": new });
-        self.send(who, room, kind, content).await;
+        self.send(&who, room, kind, content).await;
     }
 
-    fn some_event(&self, dice: &mut Dice) -> (OwnedRoomId, OwnedEventId) {
-        dice.recent(&self.events).clone()
+    /// An event, and mostly its own sender.
+    fn somebody_and_event(&self, who: &str, dice: &mut Dice) -> (String, Known) {
+        let event = dice.recent(&self.events).clone();
+        let own = dice.below(4) > 0 && event.sender.localpart() != "nexus";
+        (if own { event.sender.localpart() } else { who }.to_owned(), event)
     }
 
     async fn redact(&mut self, who: &str, dice: &mut Dice) {
-        let (room, event_id) = self.some_event(dice);
+        let (who, Known { room_id: room, event_id, .. }) = self.somebody_and_event(who, dice);
         let redact = Redact { room, event_id, reason: None, txn: None };
-        let outcome = self.rooms.redact(&self.actor(who), redact).await;
+        let outcome = self.rooms.redact(&self.actor(&who), redact).await;
         self.after(outcome).await;
     }
 }

@@ -60,13 +60,13 @@ async fn check_rebuild(world: &World) -> Result<(), TestCaseError> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(48))]
+    #![proptest_config(ProptestConfig::with_cases(96))]
 
     #[test]
     fn a_rebuild_gives_what_was_there(
         seed: u64,
-        before in vec(commands::any_command(), 20..120),
-        after in vec(commands::any_command(), 0..30),
+        before in vec(commands::any_command(), 20..200),
+        after in vec(commands::any_command(), 0..40),
     ) {
         let simulation = Simulation::new(seed);
         simulation.run(async {
@@ -83,7 +83,7 @@ proptest! {
 /// A fixed sequence that is long enough for several chunks.
 async fn lived_in(simulation: &Simulation) -> World {
     let mut world = World::start(simulation).await;
-    for round in 0..600u64 {
+    for round in 0..1500u64 {
         let command = Command { kind: simulation.below(200) as u8, who: round as u8, what: simulation.below(1 << 32) };
         world.give(&command).await;
     }

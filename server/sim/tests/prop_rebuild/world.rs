@@ -25,6 +25,14 @@ impl Profiles for Names {
     }
 }
 
+/// An event that is in the log.
+#[derive(Clone)]
+pub(crate) struct Known {
+    pub(crate) room_id: OwnedRoomId,
+    pub(crate) event_id: OwnedEventId,
+    pub(crate) sender: OwnedUserId,
+}
+
 /// The server and what was made on it so far.
 pub(crate) struct World {
     pub(crate) simulation: Simulation,
@@ -35,7 +43,7 @@ pub(crate) struct World {
     pub(crate) all_rooms: Vec<(RoomNo, OwnedRoomId)>,
     pub(crate) guilds: Vec<RoomNo>,
     pub(crate) channels: Vec<RoomNo>,
-    pub(crate) events: Vec<(OwnedRoomId, OwnedEventId)>,
+    pub(crate) events: Vec<Known>,
     pub(crate) given: usize,
     pub(crate) refused: usize,
     cursor: Position,
@@ -92,7 +100,8 @@ impl World {
                 if event.pdu.event_type() == "m.room.create" {
                     self.all_rooms.push((place.room, room_id.clone()));
                 }
-                self.events.push((room_id, event.pdu.event_id().to_owned()));
+                let (event_id, sender) = (event.pdu.event_id().to_owned(), event.pdu.sender().to_owned());
+                self.events.push(Known { room_id, event_id, sender });
             }
             self.cursor = commit.position;
         }

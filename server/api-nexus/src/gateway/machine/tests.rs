@@ -12,7 +12,15 @@ const GUILD: RoomNo = RoomNo(10);
 const CHANNEL: RoomNo = RoomNo(11);
 
 fn machine(intents: Intents) -> SessionMachine {
-    SessionMachine { user: ME, intents, shard: None, seq: 0, position: Position(5), guilds: [GUILD].into(), resumed_at: Vec::new() }
+    SessionMachine {
+        user: ME,
+        intents,
+        shard: None,
+        seq: 0,
+        position: Position(5),
+        guilds: [GUILD].into(),
+        resumed_at: Vec::new(),
+    }
 }
 
 fn commit(position: u64, facts: Vec<What>) -> Arc<CommitFacts> {
