@@ -71,9 +71,8 @@ impl Random for SeededRandom {
 struct TokioSpawn;
 
 impl Spawn for TokioSpawn {
-    #[expect(clippy::disallowed_methods, reason = "this is the world of the tests")]
     fn spawn(&self, _: &'static str, task: BoxFuture<'static, ()>) {
-        tokio::spawn(task);
+        tokio::runtime::Handle::current().spawn(task);
     }
 }
 

@@ -20,6 +20,24 @@ pub(crate) struct Cli {
 pub(crate) enum Command {
     /// Run the server in the foreground until SIGINT or SIGTERM.
     Serve(ServeArguments),
+    /// Look after the views, with the server stopped.
+    #[command(subcommand)]
+    Views(ViewsCommand),
+}
+
+/// What to do with the views.
+#[derive(Debug, Subcommand)]
+pub(crate) enum ViewsCommand {
+    /// Throw every view away and derive it again from the log.
+    Rebuild(OutputArguments),
+}
+
+/// How a command that is not the server reports.
+#[derive(Clone, Copy, Debug, Args)]
+pub(crate) struct OutputArguments {
+    /// One JSON object on standard output instead of a sentence.
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 /// Arguments of `nexus serve`.
@@ -39,8 +57,9 @@ mod tests {
         let parse = |line: &str| Cli::try_parse_from(line.split(' '));
         let plain = parse("nexus serve").unwrap();
         assert_eq!(plain.config, PathBuf::from("nexus.toml"));
-        let Command::Serve(arguments) = plain.command;
-        assert!(!arguments.lite);
+        assert!(matches!(plain.command, Command::Serve(ServeArguments { lite: false })));
+        let rebuild = parse("nexus views rebuild --json").unwrap().command;
+        assert!(matches!(rebuild, Command::Views(ViewsCommand::Rebuild(OutputArguments { json: true }))));
         let full = parse("nexus serve --config /etc/nexus.toml --lite").unwrap();
         assert_eq!(full.config, PathBuf::from("/etc/nexus.toml"));
         assert_eq!(parse("nexus --config x serve").unwrap().config, PathBuf::from("x"));

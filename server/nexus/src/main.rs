@@ -7,7 +7,7 @@ use std::process::ExitCode;
 
 use clap::Parser as _;
 
-use crate::cli::{Cli, Command};
+use crate::cli::{Cli, Command, ViewsCommand};
 
 mod cli;
 mod config;
@@ -16,6 +16,7 @@ mod glue;
 mod health;
 mod http;
 mod logging;
+mod maintenance;
 mod metrics;
 mod page;
 mod serve;
@@ -32,6 +33,7 @@ fn main() -> ExitCode {
     let cli = Cli::parse();
     let result = match &cli.command {
         Command::Serve(arguments) => serve::run(&cli.config, arguments),
+        Command::Views(ViewsCommand::Rebuild(output)) => maintenance::rebuild_views(&cli.config, *output),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

@@ -22,7 +22,7 @@ use nexus_event_store::{
 use nexus_federation::ServerKeys;
 use nexus_rooms::{Rooms, RoomsConfig};
 use nexus_state_resolution::{RoomVersion, Signer};
-use nexus_views::Views;
+use nexus_views::{Views, rebuild};
 use tokio::sync::watch;
 
 use crate::{
@@ -60,6 +60,9 @@ pub(crate) struct Parts {
 /// Opens the store and builds every part on it.
 pub(crate) async fn build(ground: &Ground<'_>) -> Result<Parts> {
     let store = open_store(ground).await?;
+    if rebuild::is_unfinished(&store).await.context("read the store")? {
+        return Err(anyhow!("a rebuild of the views was interrupted; run `nexus views rebuild` again"));
+    }
     let accounts = accounts(ground, &store).await?;
     let views = Views::new(store.clone(), ground.config.server_name.clone());
     let version = ground.config.rooms.default_version.as_str();
@@ -134,11 +137,7 @@ pub(crate) fn routers(parts: Parts, ground: &Ground<'_>) -> Routers {
 
 async fn open_store(ground: &Ground<'_>) -> Result<Store> {
     let folder = ground.config.data_dir.join(STORE_FOLDER);
-    let engine =
-        RocksEngine::open(&folder, RocksTuning::default()).map_err(|error| unusable(&folder, &error))?;
-    let store = Store::open(Arc::new(engine), ground.world.clone(), Arc::new(abort))
-        .await
-        .with_context(|| format!("{}: open the store", folder.display()))?;
+    let store = open(&folder, ground.world).await?;
     store.belongs_to(ground.config.server_name.as_str()).await.map_err(|error| match error {
         StoreError::OtherServer { found } => anyhow!(
             "server_name: {} is not the name that this store was made for, {found}; it cannot change later",
@@ -150,11 +149,28 @@ async fn open_store(ground: &Ground<'_>) -> Result<Store> {
     Ok(store)
 }
 
+/// Opens the store in `folder` for this process alone.
+async fn open(folder: &Path, world: &World) -> Result<Store> {
+    let engine = RocksEngine::open(folder, RocksTuning::default()).map_err(|error| unusable(folder, &error))?;
+    Store::open(Arc::new(engine), world.clone(), Arc::new(abort))
+        .await
+        .with_context(|| format!("{}: open the store", folder.display()))
+}
+
+/// Opens the store of a stopped server.
+pub(crate) async fn open_stopped(config: &Config, world: &World) -> Result<Store> {
+    let folder = config.data_dir.join(STORE_FOLDER);
+    if !folder.is_dir() {
+        return Err(anyhow!("{}: there is no store", folder.display()));
+    }
+    open(&folder, world).await
+}
+
 /// The commonest reason in words that name the cause; every other in the engine's own.
 fn unusable(folder: &Path, error: &KvError) -> anyhow::Error {
     let folder = folder.display();
     if error.to_string().contains("lock file") {
-        anyhow!("{folder}: another running server has this store open")
+        anyhow!("{folder}: server is running, it has this store open")
     } else {
         anyhow!("{folder}: open the store: {error}")
     }

@@ -135,6 +135,6 @@ fn a_wrong_key_file_is_refused_and_nothing_is_made() {
 fn a_store_in_use_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     let server = Server::start(folder.path());
-    check_refused(folder.path(), &[("NEXUS_HTTP__LISTEN", "127.0.0.1:0")], "another running server");
+    check_refused(folder.path(), &[("NEXUS_HTTP__LISTEN", "127.0.0.1:0")], "server is running");
     assert_eq!(server.signal("TERM"), Some(0));
 }

@@ -2,10 +2,7 @@
 //! `nexus.channel` in the guild room.
 
 use nexus_event_store::{RoomNo, Scan};
-use nexus_views::{
-    ChannelKind, Permissions, RoomInfo,
-    rows::GuildChannels,
-};
+use nexus_views::{ChannelKind, Permissions, RoomInfo, rows::GuildChannels};
 use ruma::{CanonicalJsonObject, OwnedRoomId};
 use serde_json::json;
 
@@ -275,7 +272,9 @@ impl Decide for Update<'_> {
             let room_id = decision.room(self.channel).await?.room_id.clone();
             let content = channel_content(&info, parent.as_ref());
             let content = decision.on_behalf_of(self.actor, "channel.update", None, content)?;
-            decision.append(guild, NewPdu::state(steward, "nexus.channel", room_id.as_str(), content)).await?;
+            decision
+                .append(guild, NewPdu::state(steward, "nexus.channel", room_id.as_str(), content))
+                .await?;
         }
         Ok(())
     }

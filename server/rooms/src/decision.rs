@@ -9,7 +9,9 @@ use std::{collections::BTreeMap, future::Future, sync::Arc};
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use nexus_event_store::{
     EventNo, NodeHash, Position, RoomNo, Rows as _, Snowflake, StoreError, Tx, UserNo,
-    catalogue::{EventPlaces, Events, Heads, RoomNumbers, RoomSnowflakes, Rooms as RoomTable, Snowflakes, Timeline},
+    catalogue::{
+        EventPlaces, Events, Heads, RoomNumbers, RoomSnowflakes, Rooms as RoomTable, Snowflakes, Timeline,
+    },
     codec::Text,
     event_id::EventIdKey,
     feed::Topic,
@@ -23,7 +25,8 @@ use nexus_views::{
     project::{NewEvent, is_message_type, project},
 };
 use ruma::{
-    CanonicalJsonObject, CanonicalJsonValue, EventId, MilliSecondsSinceUnixEpoch, OwnedEventId, OwnedRoomId, OwnedUserId, UInt,
+    CanonicalJsonObject, CanonicalJsonValue, EventId, MilliSecondsSinceUnixEpoch, OwnedEventId, OwnedRoomId,
+    OwnedUserId, UInt,
 };
 
 use crate::{Appended, Rooms, RoomsError, error::Rejection};
@@ -112,12 +115,8 @@ impl Rooms {
         let store = self.inner.views.store();
         for _ in 0..ATTEMPTS {
             let held = self.inner.locks.take(&command.rooms()).await;
-            let mut decision = Decision {
-                rooms: self,
-                tx: store.begin(),
-                now: store.world().now(),
-                open: BTreeMap::new(),
-            };
+            let mut decision =
+                Decision { rooms: self, tx: store.begin(), now: store.world().now(), open: BTreeMap::new() };
             let output = match command.decide(&mut decision).await {
                 Ok(output) => output,
                 Err(RoomsError::Store(StoreError::Conflict)) => continue,
@@ -225,7 +224,8 @@ impl Decision<'_> {
         let draft = self.draft(create.sender.clone(), &create, room_id, &[], Vec::new(), 1);
         let transaction = create.transaction;
         let pdu = build(version, draft, &*self.rooms.inner.signer)?;
-        authorise(version, &pdu, |_| None, |_, _| None).map_err(|error| RoomsError::forbidden(error.to_string()))?;
+        authorise(version, &pdu, |_| None, |_, _| None)
+            .map_err(|error| RoomsError::forbidden(error.to_string()))?;
         let room_id = pdu.room_id().to_owned();
         if self.tx.room_no(room_id.as_str()).await?.is_some() {
             return Err(RoomsError::Internal(format!("room {room_id} exists already")));
@@ -286,9 +286,12 @@ impl Decision<'_> {
         }
         let open = self.room(room).await?;
         if open.appended >= EVENTS_PER_ROOM {
-            return Err(Rejection::TooMany { what: "events in one room at once", limit: EVENTS_PER_ROOM }.into());
+            return Err(
+                Rejection::TooMany { what: "events in one room at once", limit: EVENTS_PER_ROOM }.into()
+            );
         }
-        let (version, room_id, state, depth) = (open.version, open.room_id.clone(), open.state, open.depth + 1);
+        let (version, room_id, state, depth) =
+            (open.version, open.room_id.clone(), open.state, open.depth + 1);
         let create = open.create.clone();
         let extremities = open.extremities.clone();
         let raw = serde_json::value::to_raw_value(&new.content)
@@ -314,7 +317,9 @@ impl Decision<'_> {
                 return create.clone();
             }
             let mut cited = known.iter();
-            cited.find(|((kind, key), ..)| kind == event_type && key == state_key).map(|(.., pdu)| Arc::clone(pdu))
+            cited
+                .find(|((kind, key), ..)| kind == event_type && key == state_key)
+                .map(|(.., pdu)| Arc::clone(pdu))
         };
         authorise(version, &pdu, by_id, by_key).map_err(|error| RoomsError::forbidden(error.to_string()))?;
         self.keep(room, Arc::new(pdu), auth, new.transaction).await
@@ -374,7 +379,8 @@ impl Decision<'_> {
         }
         self.tx.add_event(place);
         self.tx.announce(Topic::Room(room));
-        let event = NewEvent { room, no, pdu: &pdu, sender, snowflake, is_current_state: true, position: None };
+        let event =
+            NewEvent { room, no, pdu: &pdu, sender, snowflake, is_current_state: true, position: None };
         project(&self.tx, event).await?;
         Ok(Appended { room, no, event_id: pdu.event_id().to_owned(), snowflake })
     }
@@ -393,8 +399,9 @@ fn is_new_message(pdu: &Pdu) -> bool {
         relates_to: Option<Relates<'a>>,
     }
     let is_edit = || {
-        serde_json::from_str::<Content<'_>>(pdu.content().get())
-            .is_ok_and(|content| content.relates_to.is_some_and(|r| r.rel_type.as_deref() == Some("m.replace")))
+        serde_json::from_str::<Content<'_>>(pdu.content().get()).is_ok_and(|content| {
+            content.relates_to.is_some_and(|r| r.rel_type.as_deref() == Some("m.replace"))
+        })
     };
     is_message_type(pdu.event_type()) && !is_edit()
 }

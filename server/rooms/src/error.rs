@@ -130,7 +130,9 @@ impl From<BuildError> for RoomsError {
             BuildError::Format(error) => {
                 Rejection::BadField { field: "event", problem: error.to_string() }.into()
             }
-            BuildError::ForeignSender { .. } => RoomsError::forbidden("the sender is not a user of this server"),
+            BuildError::ForeignSender { .. } => {
+                RoomsError::forbidden("the sender is not a user of this server")
+            }
             BuildError::Json(error) => RoomsError::Internal(error.to_string()),
         }
     }

@@ -125,9 +125,8 @@ impl Decide for Create<'_> {
 
     async fn decide(&self, decision: &mut Decision<'_>) -> Result<RoomNo, RoomsError> {
         let steward = decision.rooms.steward()?;
-        let state = |event_type: &str, key: &str, content| {
-            NewPdu::state(steward.clone(), event_type, key, content)
-        };
+        let state =
+            |event_type: &str, key: &str, content| NewPdu::state(steward.clone(), event_type, key, content);
         let create = object(json!({ "type": "m.space", "room_version": GUILD_VERSION.as_str() }));
         let guild = decision.found_room(GUILD_VERSION, None, state("m.room.create", "", create)).await?;
         let everyone = json!({

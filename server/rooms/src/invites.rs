@@ -1,10 +1,8 @@
 //! Invite codes: primary records of the home server. A use is decided once, with the join it leads to.
 
 use nexus_event_store::{
-    RoomNo, Rows as _, Scan, Store, StoreError, UserNo,
-    catalogue::numbers,
-    codec::Text,
-    table, versioned_value,
+    RoomNo, Rows as _, Scan, Store, StoreError, UserNo, catalogue::numbers, codec::Text, table,
+    versioned_value,
 };
 use nexus_views::{Membership, Permissions};
 use ruma::RoomId;
@@ -89,7 +87,8 @@ impl InviteRow {
     }
 
     fn has_ended(&self, now_ms: u64) -> bool {
-        self.expires_ms().is_some_and(|end| end <= now_ms) || (self.max_uses > 0 && self.uses >= self.max_uses)
+        self.expires_ms().is_some_and(|end| end <= now_ms)
+            || (self.max_uses > 0 && self.uses >= self.max_uses)
     }
 }
 
@@ -161,7 +160,11 @@ impl Rooms {
     ///
     /// # Errors
     /// Store errors.
-    pub async fn invites_of_channel(&self, guild: RoomNo, channel: RoomNo) -> Result<Vec<Invite>, RoomsError> {
+    pub async fn invites_of_channel(
+        &self,
+        guild: RoomNo,
+        channel: RoomNo,
+    ) -> Result<Vec<Invite>, RoomsError> {
         self.invites(Scan::prefix::<ChannelInvites>(&(guild, channel))).await
     }
 

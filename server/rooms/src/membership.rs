@@ -1,6 +1,8 @@
 //! Join, leave, invite; and the profile that member events carry.
 
-use nexus_event_store::{RoomNo, Rows as _, Scan, UserNo, catalogue::RoomNumbers, codec::Text, rows::EventPlace};
+use nexus_event_store::{
+    RoomNo, Rows as _, Scan, UserNo, catalogue::RoomNumbers, codec::Text, rows::EventPlace,
+};
 use nexus_views::{
     Membership, Permissions,
     rows::{GuildChannels, RoomInfo},
@@ -322,7 +324,9 @@ impl Decide for Leave<'_> {
         let mut rooms = Vec::new();
         if decision.reader().guild_row(self.room).await?.is_some() {
             let scan = Scan::prefix::<GuildChannels>(&self.room);
-            rooms.extend(decision.tx.scan::<GuildChannels>(scan).await?.into_iter().map(|((_, room), ())| room));
+            rooms.extend(
+                decision.tx.scan::<GuildChannels>(scan).await?.into_iter().map(|((_, room), ())| room),
+            );
         }
         rooms.push(self.room);
         let mut last = Err(Rejection::NotMember.into());
@@ -373,8 +377,7 @@ impl Decide for InviteUser<'_> {
             need(held, Permissions::CREATE_INSTANT_INVITE)?;
         }
         let content = member_content("invite", &self.profile, self.reason.as_deref());
-        let event =
-            NewPdu::state(self.actor.user.clone(), "m.room.member", self.target.as_str(), content);
+        let event = NewPdu::state(self.actor.user.clone(), "m.room.member", self.target.as_str(), content);
         decision.append(self.room, event).await
     }
 }
@@ -399,7 +402,8 @@ impl Decide for Reprofile<'_> {
             return Ok(());
         }
         let content = member_content("join", self.profile, None);
-        let event = NewPdu::state(self.actor.user.clone(), "m.room.member", self.actor.user.as_str(), content);
+        let event =
+            NewPdu::state(self.actor.user.clone(), "m.room.member", self.actor.user.as_str(), content);
         decision.append(self.room, event).await.map(drop)
     }
 }

@@ -104,6 +104,9 @@ impl Decide for RedactEvent<'_> {
                         }
                     }
                     event.sender = decision.rooms.steward()?;
+                    // A guild's rooms have it in the content: what is vouched for names its target.
+                    let redacts = CanonicalJsonValue::String(self.redact.event_id.to_string());
+                    event.content.insert("redacts".to_owned(), redacts);
                     let reason = self.redact.reason.as_deref();
                     event.content = decision.on_behalf_of(self.actor, "redact", reason, event.content)?;
                 }

@@ -11,10 +11,7 @@ use nexus_event_store::{
     event_id::EventIdKey,
     rows::{EventPlace, TransactionMark},
 };
-use nexus_views::{
-    ChannelKind, Membership, Permissions,
-    rows::Reactions,
-};
+use nexus_views::{ChannelKind, Membership, Permissions, rows::Reactions};
 use ruma::{CanonicalJsonObject, CanonicalJsonValue, EventId, OwnedEventId, OwnedRoomId, RoomId, UserId};
 
 use crate::{
@@ -79,7 +76,11 @@ impl Rooms {
 impl Rooms {
     /// Joining, leaving and inviting by a plain state event are the commands of that name; a member's own
     /// changed profile is a plain event.
-    async fn membership_by_state(&self, actor: &Actor, event: &SendEvent) -> Result<Option<Sent>, RoomsError> {
+    async fn membership_by_state(
+        &self,
+        actor: &Actor,
+        event: &SendEvent,
+    ) -> Result<Option<Sent>, RoomsError> {
         let Some(key) = event.state_key.as_deref().filter(|_| event.event_type == "m.room.member") else {
             return Ok(None);
         };

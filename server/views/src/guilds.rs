@@ -197,7 +197,8 @@ impl Views {
     /// Store errors.
     pub async fn channels(&self, guild: RoomNo) -> Result<Vec<Channel>, ViewError> {
         let mut channels = Vec::new();
-        for ((_, room), ()) in self.store.scan::<GuildChannels>(Scan::prefix::<GuildChannels>(&guild)).await? {
+        for ((_, room), ()) in self.store.scan::<GuildChannels>(Scan::prefix::<GuildChannels>(&guild)).await?
+        {
             channels.extend(self.channel(room).await?);
         }
         channels.sort_by_key(|channel| (channel.info.position, channel.id));
@@ -251,10 +252,8 @@ impl Views {
     pub async fn roles(&self, guild: RoomNo) -> Result<Vec<Role>, ViewError> {
         let guild_id = self.store.existing::<RoomSnowflakes>(&guild).await?;
         let rows = self.store.scan::<GuildRoles>(Scan::prefix::<GuildRoles>(&guild)).await?;
-        let mut roles: Vec<Role> = rows
-            .into_iter()
-            .map(|(_, row)| Role { id: role_snowflake(guild_id, row.id), row })
-            .collect();
+        let mut roles: Vec<Role> =
+            rows.into_iter().map(|(_, row)| Role { id: role_snowflake(guild_id, row.id), row }).collect();
         roles.sort_by_key(|role| (role.row.position, role.id));
         Ok(roles)
     }
@@ -276,8 +275,7 @@ impl Views {
         user: UserNo,
         membership: MembershipRow,
     ) -> Result<GuildMember, ViewError> {
-        let extra: GuildMemberRow =
-            self.store.row::<GuildMembers>(&(guild, user)).await?.unwrap_or_default();
+        let extra: GuildMemberRow = self.store.row::<GuildMembers>(&(guild, user)).await?.unwrap_or_default();
         Ok(GuildMember {
             user,
             id: self.user_snowflake(user).await?,
@@ -301,7 +299,7 @@ impl Views {
     ) -> Result<Vec<GuildMember>, ViewError> {
         let mut members = Vec::new();
         for ((_, user), row) in self.store.scan::<Members>(Scan::prefix::<Members>(&guild)).await? {
-            if row.membership == Membership::Join && !is_steward(&*self.user_id(user).await?) {
+            if row.membership == Membership::Join && !is_steward(&self.user_id(user).await?) {
                 members.push(self.member(guild, user, row).await?);
             }
         }

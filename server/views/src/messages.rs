@@ -3,9 +3,7 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use nexus_event_store::{
-    EventNo, RoomNo, Rows as _, Scan, Snowflake, UserNo,
-    catalogue::RemovedBy,
-    rows::EventPlace,
+    EventNo, RoomNo, Rows as _, Scan, Snowflake, UserNo, catalogue::RemovedBy, rows::EventPlace,
 };
 
 use crate::{
@@ -95,7 +93,8 @@ impl Views {
             Page::Around(id) => {
                 let newer = all.clone().from::<Messages>(&(room, id)).limit(limit / 2 + 1);
                 let mut rows = self.store.scan::<Messages>(newer).await?;
-                let older = all.until::<Messages>(&(room, id)).reverse().limit(limit.saturating_sub(rows.len()));
+                let older =
+                    all.until::<Messages>(&(room, id)).reverse().limit(limit.saturating_sub(rows.len()));
                 rows.extend(self.store.scan::<Messages>(older).await?);
                 rows
             }

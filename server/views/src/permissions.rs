@@ -222,8 +222,8 @@ pub fn in_channel(member: &Member<'_>, overwrites: &[OverwriteRow]) -> Permissio
     }
     let apply = |bits: Permissions, wanted: &dyn Fn(OverwriteTarget) -> bool| {
         let of_target = overwrites.iter().filter(|overwrite| wanted(overwrite.target));
-        let (allow, deny) =
-            of_target.fold((0, 0), |(allow, deny), overwrite| (allow | overwrite.allow, deny | overwrite.deny));
+        let (allow, deny) = of_target
+            .fold((0, 0), |(allow, deny), overwrite| (allow | overwrite.allow, deny | overwrite.deny));
         bits.without(Permissions(deny)).with(Permissions(allow))
     };
     let bits = apply(base, &|target| target == OverwriteTarget::Role(0));

@@ -71,7 +71,9 @@ pub async fn project(tx: &Tx, event: NewEvent<'_>) -> Result<(), StoreError> {
     match (event.pdu.event_type(), state_key) {
         ("m.room.member", user) => member::project(tx, event, user, &content).await,
         ("m.room.name", "") => change_info(tx, event.room, |info| info.name = text(&content, "name")).await,
-        ("m.room.topic", "") => change_info(tx, event.room, |info| info.topic = text(&content, "topic")).await,
+        ("m.room.topic", "") => {
+            change_info(tx, event.room, |info| info.topic = text(&content, "topic")).await
+        }
         // Anyone may write any state into a room of their own: only a steward's makes it a guild.
         (kind, _) if kind.starts_with("nexus.") && !is_steward(event.pdu.sender()) => Ok(()),
         ("nexus.guild", "") => guild::project_guild(tx, event, &content).await,

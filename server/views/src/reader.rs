@@ -4,7 +4,9 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use nexus_event_store::{
     EventNo, KeyNo, NodeHash, Position, RoomNo, Rows, StoreError, UserNo,
-    catalogue::{EventPlaces, Events, Heads, RoomNumbers, Rooms, StateKeyNumbers, StateKeys, UserNumbers, Users},
+    catalogue::{
+        EventPlaces, Events, Heads, RoomNumbers, Rooms, StateKeyNumbers, StateKeys, UserNumbers, Users,
+    },
     codec::Text,
     event_id::EventIdKey,
     rows::{EventPlace, HeadRow},
@@ -15,7 +17,7 @@ use ruma::{EventId, OwnedUserId, RoomId, UserId};
 
 use crate::{
     event::{Caches, Event},
-    rows::{Infos, MembershipRow, Members, RoomInfo},
+    rows::{Infos, Members, MembershipRow, RoomInfo},
 };
 
 /// Reads through `rows`.

@@ -56,10 +56,7 @@ pub async fn is_unfinished(store: &Store) -> Result<bool, StoreError> {
 ///
 /// # Errors
 /// Store errors; [`StoreError::Missing`] when the log itself is damaged.
-pub async fn rebuild(
-    store: &Store,
-    mut progress: impl FnMut(RebuildProgress),
-) -> Result<(), StoreError> {
+pub async fn rebuild(store: &Store, mut progress: impl FnMut(RebuildProgress)) -> Result<(), StoreError> {
     let mut state = RebuildProgress { done: Position::START, until: store.visible(), events: 0 };
     let begun = store.begin();
     begun.put::<Meta>(&Text::from(UNFINISHED), &state.until.to_string());
@@ -95,11 +92,7 @@ async fn throw_away(store: &Store) -> Result<(), StoreError> {
 }
 
 /// Replays the next commits.
-async fn replay_chunk(
-    store: &Store,
-    caches: &Caches,
-    state: &mut RebuildProgress,
-) -> Result<(), StoreError> {
+async fn replay_chunk(store: &Store, caches: &Caches, state: &mut RebuildProgress) -> Result<(), StoreError> {
     let scan = Scan::prefix::<Stream>(&()).from::<Stream>(&state.done.next());
     let commits = store.scan::<Stream>(scan.until::<Stream>(&state.until.next()).limit(COMMITS)).await?;
     if commits.is_empty() {

@@ -2,11 +2,7 @@
 
 use std::{collections::BTreeSet, sync::Arc};
 
-use nexus_event_store::{
-    NodeHash, Position, RoomNo, Scan,
-    catalogue::Timeline,
-    rows::EventPlace,
-};
+use nexus_event_store::{NodeHash, Position, RoomNo, Scan, catalogue::Timeline, rows::EventPlace};
 
 use crate::{Event, ViewError, Views};
 

@@ -122,7 +122,7 @@ fn session_id(gateway: &Gateway) -> String {
 
 /// Now and then removes sessions that nobody came back to.
 fn prune(gateway: &Gateway) {
-    if gateway.world().random_u64() % 64 != 0 {
+    if !gateway.world().random_u64().is_multiple_of(64) {
         return;
     }
     let accounts = gateway.inner.objects.accounts.clone();

@@ -103,9 +103,8 @@ impl SessionMachine {
             let is_in = self.guilds.contains(&fact.guild);
             match &fact.what {
                 What::MemberJoined(user) if *user == self.user => {
-                    if !is_in && !entered.contains(&fact.guild) && in_shard(fact.guild_id, self.shard) {
-                        entered.push(fact.guild);
-                    }
+                    let is_new = !is_in && !entered.contains(&fact.guild);
+                    entered.extend((is_new && in_shard(fact.guild_id, self.shard)).then_some(fact.guild));
                 }
                 What::MemberLeft(user) if *user == self.user => {
                     entered.retain(|guild| *guild != fact.guild);

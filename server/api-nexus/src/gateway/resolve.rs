@@ -17,7 +17,7 @@ use nexus_event_store::{
 };
 use nexus_views::{Event, Removed, TimelineSlice, Views};
 use parking_lot::Mutex;
-use ruma::{EventId, RoomId, UserId};
+use ruma::{EventId, OwnedUserId, RoomId, UserId};
 use serde_json::Value;
 use tokio::sync::OnceCell;
 
@@ -136,13 +136,22 @@ impl Resolver {
                 ("nexus.guild", Some("")) => return Ok(Standing::Guild),
                 ("m.space.parent", Some(guild)) => {
                     let Ok(guild) = <&RoomId>::try_from(guild) else { continue };
-                    let guild = self.views.room_no(guild).await?;
-                    return Ok(guild.map_or(Standing::Neither, Standing::ChannelOf));
+                    let Some(guild) = self.views.room_no(guild).await? else { continue };
+                    if self.creator(guild).await?.is_some_and(|creator| creator == pdu.sender()) {
+                        return Ok(Standing::ChannelOf(guild));
+                    }
                 }
                 _ => {}
             }
         }
         Ok(Standing::Neither)
+    }
+
+    /// Who made a room: of a guild, the steward who alone gives it channels.
+    async fn creator(&self, room: RoomNo) -> Result<Option<OwnedUserId>, ApiError> {
+        let slice = TimelineSlice { after: None, before: None, newest_first: false, limit: 1 };
+        let first = self.views.timeline(room, slice).await?;
+        Ok(first.first().map(|item| item.event.pdu.sender().to_owned()))
     }
 }
 

@@ -142,7 +142,9 @@ async fn a_busy_day_as_a_bot_hears_it() {
 
 /// What must be the same whenever a dispatch is given again; names and texts show the log as it stands.
 fn identity(all: &[Sent]) -> Vec<String> {
-    let ids = |d: &Value| [&d["id"], &d["message_id"], &d["user"]["id"], &d["author"]["id"]].map(ToString::to_string);
+    let ids = |d: &Value| {
+        [&d["id"], &d["message_id"], &d["user"]["id"], &d["author"]["id"]].map(ToString::to_string)
+    };
     all.iter().map(|sent| format!("{} {} {}", sent.s, sent.t, ids(&sent.d).join(" "))).collect()
 }
 

@@ -85,7 +85,10 @@ async fn the_objects_of_a_guild() {
         (&room, "!GUILD"),
         (&general, "!GENERAL"),
     ];
-    check(&owner.get("/users/@me").await, names, &expect![[r#"
+    check(
+        &owner.get("/users/@me").await,
+        names,
+        &expect![[r#"
         {
           "accent_color": null,
           "avatar": null,
@@ -97,7 +100,7 @@ async fn the_objects_of_a_guild() {
           "email": null,
           "flags": 0,
           "global_name": null,
-          "id": "1573850500304994304",
+          "id": "OLGA",
           "locale": "en-US",
           "mfa_enabled": false,
           "mxid": "@olga:a.example",
@@ -106,8 +109,12 @@ async fn the_objects_of_a_guild() {
           "system": false,
           "username": "olga",
           "verified": true
-        }"#]]);
-    check(&owner.get(&format!("/guilds/{guild}/roles")).await[0], names, &expect![[r#"
+        }"#]],
+    );
+    check(
+        &owner.get(&format!("/guilds/{guild}/roles")).await[0],
+        names,
+        &expect![[r#"
         {
           "color": 0,
           "colors": {
@@ -119,19 +126,23 @@ async fn the_objects_of_a_guild() {
           "flags": 0,
           "hoist": false,
           "icon": null,
-          "id": "1573850500309188608",
+          "id": "GUILD",
           "managed": false,
           "mentionable": false,
           "name": "@everyone",
           "permissions": "673972814728769",
           "position": 0,
           "unicode_emoji": null
-        }"#]]);
-    check(&owner.get(&format!("/channels/{channel}")).await, names, &expect![[r#"
+        }"#]],
+    );
+    check(
+        &owner.get(&format!("/channels/{channel}")).await,
+        names,
+        &expect![[r#"
         {
           "flags": 0,
-          "guild_id": "1573850500309188608",
-          "id": "1573850500309188610",
+          "guild_id": "GUILD",
+          "id": "GENERAL",
           "last_message_id": null,
           "last_pin_timestamp": null,
           "name": "general",
@@ -140,11 +151,15 @@ async fn the_objects_of_a_guild() {
           "permission_overwrites": [],
           "position": 0,
           "rate_limit_per_user": 0,
-          "room_id": "!BnziL-1bfWS8vWRZTo-ghjIoKv-6oUSIW8KpazXxghw",
+          "room_id": "!GENERAL",
           "topic": null,
           "type": 0
-        }"#]]);
-    check(&owner.get(&format!("/guilds/{guild}/members/@me")).await, names, &expect![[r#"
+        }"#]],
+    );
+    check(
+        &owner.get(&format!("/guilds/{guild}/members/@me")).await,
+        names,
+        &expect![[r#"
         {
           "avatar": null,
           "banner": null,
@@ -165,16 +180,20 @@ async fn the_objects_of_a_guild() {
             "bot": false,
             "discriminator": "0",
             "global_name": null,
-            "id": "1573850500304994304",
+            "id": "OLGA",
             "mxid": "@olga:a.example",
             "public_flags": 0,
             "system": false,
             "username": "olga"
           }
-        }"#]]);
+        }"#]],
+    );
     let mut whole = owner.get(&format!("/guilds/{guild}")).await;
     whole["roles"] = json!("as above");
-    check(&whole, names, &expect![[r#"
+    check(
+        &whole,
+        names,
+        &expect![[r#"
         {
           "afk_channel_id": null,
           "afk_timeout": 300,
@@ -188,7 +207,7 @@ async fn the_objects_of_a_guild() {
           "features": [],
           "icon": null,
           "icon_hash": null,
-          "id": "1573850500309188608",
+          "id": "GUILD",
           "incidents_data": null,
           "max_members": 500000,
           "max_presences": null,
@@ -198,7 +217,7 @@ async fn the_objects_of_a_guild() {
           "name": "Guild",
           "nsfw": false,
           "nsfw_level": 0,
-          "owner_id": "1573850500304994304",
+          "owner_id": "OLGA",
           "preferred_locale": "en-US",
           "premium_progress_bar_enabled": false,
           "premium_subscription_count": 0,
@@ -206,7 +225,7 @@ async fn the_objects_of_a_guild() {
           "public_updates_channel_id": null,
           "region": "local",
           "roles": "as above",
-          "room_id": "!kz8Tt8PeguulPmuZHfRMBA897LB6kJGZvI3NfNBfn98",
+          "room_id": "!GUILD",
           "rules_channel_id": null,
           "safety_alerts_channel_id": null,
           "splash": null,
@@ -217,7 +236,8 @@ async fn the_objects_of_a_guild() {
           "verification_level": 0,
           "widget_channel_id": null,
           "widget_enabled": false
-        }"#]]);
+        }"#]],
+    );
 }
 
 #[tokio::test]
@@ -250,7 +270,10 @@ async fn a_message_with_everything() {
         (&answer_id, "ANSWER"),
         (&answer_event, "$ANSWER"),
     ];
-    check(&answer, names, &expect![[r#"
+    check(
+        &answer,
+        names,
+        &expect![[r#"
         {
           "attachments": [],
           "author": {
@@ -261,15 +284,15 @@ async fn a_message_with_everything() {
             "bot": false,
             "discriminator": "0",
             "global_name": null,
-            "id": "1573850500304994304",
+            "id": "OLGA",
             "mxid": "@olga:a.example",
             "public_flags": 0,
             "system": false,
             "username": "olga"
           },
-          "channel_id": "1573850500309188610",
+          "channel_id": "GENERAL",
           "components": [],
-          "content": "hey <@1573850500317577216>, see <#1573850500309188610>",
+          "content": "hey <@BOT>, see <#GENERAL>",
           "edited_timestamp": null,
           "embeds": [
             {
@@ -278,9 +301,9 @@ async fn a_message_with_everything() {
               "type": "rich"
             }
           ],
-          "event_id": "$8VWAfiqnJMkUULH_V_7hSCeTL14l39_dcnWLapl43ic",
+          "event_id": "$ANSWER",
           "flags": 0,
-          "id": "1573850500334354432",
+          "id": "ANSWER",
           "mention_channels": [],
           "mention_everyone": false,
           "mention_roles": [],
@@ -293,7 +316,7 @@ async fn a_message_with_everything() {
               "bot": true,
               "discriminator": "0",
               "global_name": "helper",
-              "id": "1573850500317577216",
+              "id": "BOT",
               "member": {
                 "avatar": null,
                 "banner": null,
@@ -307,16 +330,16 @@ async fn a_message_with_everything() {
                 "premium_since": null,
                 "roles": []
               },
-              "mxid": "@helper-7ef1fd0e:a.example",
+              "mxid": "@helper-bot:a.example",
               "public_flags": 0,
               "system": false,
-              "username": "helper-7ef1fd0e"
+              "username": "helper-bot"
             }
           ],
           "message_reference": {
-            "channel_id": "1573850500309188610",
-            "guild_id": "1573850500309188608",
-            "message_id": "1573850500330160128",
+            "channel_id": "GENERAL",
+            "guild_id": "GUILD",
+            "message_id": "FIRST",
             "type": 0
           },
           "nonce": 17,
@@ -332,20 +355,20 @@ async fn a_message_with_everything() {
               "bot": true,
               "discriminator": "0",
               "global_name": "helper",
-              "id": "1573850500317577216",
-              "mxid": "@helper-7ef1fd0e:a.example",
+              "id": "BOT",
+              "mxid": "@helper-bot:a.example",
               "public_flags": 0,
               "system": false,
-              "username": "helper-7ef1fd0e"
+              "username": "helper-bot"
             },
-            "channel_id": "1573850500309188610",
+            "channel_id": "GENERAL",
             "components": [],
             "content": "question",
             "edited_timestamp": null,
             "embeds": [],
-            "event_id": "$MIw_gFRtkNCRrlQMgysJAp1Eq_-l--EIxqJfPa1wC-8",
+            "event_id": "$FIRST",
             "flags": 0,
-            "id": "1573850500330160128",
+            "id": "FIRST",
             "mention_channels": [],
             "mention_everyone": false,
             "mention_roles": [],
@@ -359,7 +382,8 @@ async fn a_message_with_everything() {
           "timestamp": "2026-11-22T00:00:00.008000+00:00",
           "tts": false,
           "type": 19
-        }"#]]);
+        }"#]],
+    );
     let read = owner.get(&format!("{path}/{}", text(&answer["id"]))).await;
     let mut without_nonce = answer.clone();
     without_nonce.as_object_mut().unwrap().remove("nonce");
@@ -367,19 +391,22 @@ async fn a_message_with_everything() {
     // What Matrix clients see of it.
     let event =
         server.views.event_by_id(text(&answer["event_id"]).as_str().try_into().unwrap()).await.unwrap();
-    check(&event.unwrap().pdu.content_as().unwrap(), names, &expect![[r#"
+    check(
+        &event.unwrap().pdu.content_as().unwrap(),
+        names,
+        &expect![[r#"
         {
           "body": "hey @helper, see #general",
           "format": "org.matrix.custom.html",
-          "formatted_body": "hey <a href=\"https://matrix.to/#/@helper-7ef1fd0e:a.example\">@helper</a>, see <a href=\"https://matrix.to/#/!BnziL-1bfWS8vWRZTo-ghjIoKv-6oUSIW8KpazXxghw\">#general</a>",
+          "formatted_body": "hey <a href=\"https://matrix.to/#/@helper-bot:a.example\">@helper</a>, see <a href=\"https://matrix.to/#/!GENERAL\">#general</a>",
           "m.mentions": {
             "user_ids": [
-              "@helper-7ef1fd0e:a.example"
+              "@helper-bot:a.example"
             ]
           },
           "m.relates_to": {
             "m.in_reply_to": {
-              "event_id": "$MIw_gFRtkNCRrlQMgysJAp1Eq_-l--EIxqJfPa1wC-8"
+              "event_id": "$FIRST"
             }
           },
           "msgtype": "m.text",
@@ -390,8 +417,9 @@ async fn a_message_with_everything() {
               "type": "rich"
             }
           ],
-          "nexus.source": "hey <@helper-7ef1fd0e:a.example>, see <#!BnziL-1bfWS8vWRZTo-ghjIoKv-6oUSIW8KpazXxghw>"
-        }"#]]);
+          "nexus.source": "hey <@helper-bot:a.example>, see <#!GENERAL>"
+        }"#]],
+    );
 }
 
 #[tokio::test]
@@ -433,7 +461,10 @@ async fn gateway_addresses() {
     let server = Server::start().await;
     let olga = server.register("olga").await;
     assert_eq!(olga.get("/gateway").await["url"], "ws://a.example/gateway");
-    check(&olga.get("/gateway/bot").await, &[], &expect![[r#"
+    check(
+        &olga.get("/gateway/bot").await,
+        &[],
+        &expect![[r#"
         {
           "session_start_limit": {
             "max_concurrency": 16,
@@ -443,7 +474,8 @@ async fn gateway_addresses() {
           },
           "shards": 1,
           "url": "ws://a.example/gateway"
-        }"#]]);
+        }"#]],
+    );
     let plain = server.send(Request::get("/gateway").body(Body::empty()).unwrap()).await;
     assert_eq!(plain.error(), "426 0");
 }

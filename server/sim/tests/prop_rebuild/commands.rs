@@ -2,8 +2,8 @@
 
 use nexus_event_store::RoomNo;
 use nexus_rooms::{
-    AddBot, ChannelChanges, CreateGuild, CreateRoom, GuildChanges, InitialState, NewChannel, NewInvite, Preset, Redact,
-    RoomsError, SendEvent,
+    AddBot, ChannelChanges, CreateGuild, CreateRoom, GuildChanges, InitialState, NewChannel, NewInvite,
+    Preset, Redact, RoomsError, SendEvent,
 };
 use nexus_state_resolution::RoomVersion;
 use nexus_views::{ChannelKind, Permissions};
@@ -119,7 +119,12 @@ impl World {
             preset: *dice.one_of(&presets),
             name: (dice.below(2) == 0).then(|| "a room".to_owned()),
             topic: (dice.below(2) == 0).then(|| "a topic".to_owned()),
-            invite: USERS.into_iter().find(|user| *user != who).map(|user| self.actor(user).user).into_iter().collect(),
+            invite: USERS
+                .into_iter()
+                .find(|user| *user != who)
+                .map(|user| self.actor(user).user)
+                .into_iter()
+                .collect(),
             initial_state: if dice.below(4) == 0 { vec![forged] } else { Vec::new() },
             ..CreateRoom::default()
         };
@@ -222,9 +227,12 @@ impl World {
         let bits = || Permissions::SEND_MESSAGES.with(Permissions::MANAGE_MESSAGES).0.to_string();
         let kept = dice.below(4) > 0;
         let (kind, key, content) = match dice.below(3) {
-            0 => ("nexus.role", role, json!({ "name": if kept { "role" } else { "" }, "permissions": bits() })),
+            0 => {
+                ("nexus.role", role, json!({ "name": if kept { "role" } else { "" }, "permissions": bits() }))
+            }
             1 => {
-                let content = json!({ "user": user, "roles": [role], "nick": "nick", "timeout_until_ms": 17 });
+                let content =
+                    json!({ "user": user, "roles": [role], "nick": "nick", "timeout_until_ms": 17 });
                 ("nexus.member", format!("hash of {user}"), content)
             }
             _ => {
@@ -297,8 +305,16 @@ impl World {
             0..4 => (message, json!({ "rel_type": "m.replace", "event_id": target }), new),
             4 => ("m.sticker", json!({ "rel_type": "m.replace", "event_id": target }), new),
             5 => (message, json!({ "rel_type": "m.replace", "event_id": target }), json!("no object")),
-            6..9 => ("m.reaction", json!({ "rel_type": "m.annotation", "event_id": target, "key": emoji }), Value::Null),
-            9 => (message, json!({ "rel_type": "m.annotation", "event_id": target, "key": emoji }), Value::Null),
+            6..9 => (
+                "m.reaction",
+                json!({ "rel_type": "m.annotation", "event_id": target, "key": emoji }),
+                Value::Null,
+            ),
+            9 => (
+                message,
+                json!({ "rel_type": "m.annotation", "event_id": target, "key": emoji }),
+                Value::Null,
+            ),
             10 => (message, json!({ "rel_type": "m.thread", "event_id": target }), Value::Null),
             _ => ("org.example.note", json!({ "rel_type": "m.reference", "event_id": target }), Value::Null),
         };

@@ -60,7 +60,7 @@ async fn check_rebuild(world: &World) -> Result<(), TestCaseError> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(96))]
+    #![proptest_config(ProptestConfig::with_cases(192))]
 
     #[test]
     fn a_rebuild_gives_what_was_there(
@@ -84,7 +84,8 @@ proptest! {
 async fn lived_in(simulation: &Simulation) -> World {
     let mut world = World::start(simulation).await;
     for round in 0..1500u64 {
-        let command = Command { kind: simulation.below(200) as u8, who: round as u8, what: simulation.below(1 << 32) };
+        let command =
+            Command { kind: simulation.below(200) as u8, who: round as u8, what: simulation.below(1 << 32) };
         world.give(&command).await;
     }
     world
@@ -110,7 +111,8 @@ fn rows_that_no_event_accounts_for_go() {
     simulation.run(async {
         let world = lived_in(&simulation).await;
         let live = view_rows(&world.engine);
-        let junk = |table: u8, family| (RowKey { family, bytes: vec![table, 0xff, 7] }, Some(Bytes::from("junk")));
+        let junk =
+            |table: u8, family| (RowKey { family, bytes: vec![table, 0xff, 7] }, Some(Bytes::from("junk")));
         let writes = (32..64).flat_map(|table| Family::ALL.map(|family| junk(table, family))).collect();
         world.store().engine().commit(Batch { preconditions: Vec::new(), writes }).await.unwrap();
         assert_ne!(view_rows(&world.engine), live);

@@ -1,10 +1,6 @@
 //! `nexus.*` state of a guild room: the guild, its channels, roles, members and overwrites.
 
-use nexus_event_store::{
-    Rows as _, StoreError, Tx,
-    catalogue::RoomNumbers,
-    codec::Text,
-};
+use nexus_event_store::{Rows as _, StoreError, Tx, catalogue::RoomNumbers, codec::Text};
 use serde_json::Value;
 
 use super::{NewEvent, bits, change_info, text};

@@ -12,8 +12,11 @@ pub(super) async fn project(
     user: &str,
     content: &Value,
 ) -> Result<(), StoreError> {
-    let membership =
-        content.get("membership").and_then(Value::as_str).and_then(Membership::parse).unwrap_or(Membership::Leave);
+    let membership = content
+        .get("membership")
+        .and_then(Value::as_str)
+        .and_then(Membership::parse)
+        .unwrap_or(Membership::Leave);
     let user: UserNo = tx.intern_user(user).await?;
     let before = tx.row::<Members>(&(event.room, user)).await?;
     let now_ms = u64::from(event.pdu.origin_server_ts().get());

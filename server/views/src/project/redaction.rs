@@ -117,8 +117,8 @@ async fn as_edit(
 ) -> Result<Option<EditRow>, StoreError> {
     let Ok(pdu) = serde_json::from_str::<Value>(json) else { return Ok(None) };
     let Some(sender) = pdu["sender"].as_str() else { return Ok(None) };
-    let valid = tx.intern_user(sender).await? == message.author
-        && pdu["content"]["m.new_content"].is_object();
+    let valid =
+        tx.intern_user(sender).await? == message.author && pdu["content"]["m.new_content"].is_object();
     let ts_ms = pdu["origin_server_ts"].as_u64().unwrap_or(0);
     Ok(valid.then(|| EditRow { ts_ms, event_id: event_id.to_owned(), event }))
 }

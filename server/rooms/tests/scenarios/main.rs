@@ -1,0 +1,15 @@
+//! The commands as their callers see them, on a simulated world: one file a topic, one test a sentence.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+mod edits;
+mod guilds;
+mod idempotency;
+mod invites;
+mod leaving;
+mod messages;
+mod plain_rooms;
+mod reactions;
+mod redactions;
+mod room_creation;
+mod scene;
