@@ -9,7 +9,10 @@ use crate::{
     event_id::EventIdKey,
     ids::{EventNo, KeyNo, NodeHash, Position, RoomNo, Snowflake, UserNo},
     kv::Family,
-    rows::{EventPlace, EventRow, HeadRow, NodeRow, RemovedRow, RoomRow, SnowflakeRow, StateKeyRow, StreamRow, TimelineRow},
+    rows::{
+        EventPlace, EventRow, HeadRow, NodeRow, RemovedRow, RoomRow, SnowflakeRow, StateKeyRow, StreamRow,
+        TimelineRow,
+    },
 };
 
 /// A typed table.

@@ -6,7 +6,7 @@
 //! kept in memory.
 
 use std::{
-    collections::{BTreeMap, VecDeque},
+    collections::{BTreeMap, BTreeSet, VecDeque},
     sync::{
         Arc, Weak,
         atomic::{AtomicU64, Ordering},
@@ -102,7 +102,7 @@ impl Feed {
             feed: Arc::clone(self),
             number: self.next_subscriber.fetch_add(1, Ordering::Relaxed),
             notify: Arc::new(Notify::new()),
-            topics: Vec::new(),
+            topics: BTreeSet::new(),
         }
     }
 }
@@ -118,14 +118,13 @@ pub struct Subscriber {
     feed: Arc<Feed>,
     number: u64,
     notify: Arc<Notify>,
-    topics: Vec<Topic>,
+    topics: BTreeSet<Topic>,
 }
 
 impl Subscriber {
     /// Follows `topic` too. What was announced before the call is not told.
     pub fn follow(&mut self, topic: Topic) {
-        if !self.topics.contains(&topic) {
-            self.topics.push(topic);
+        if self.topics.insert(topic) {
             let mut inner = self.feed.inner.lock();
             inner.topics.entry(topic).or_default().insert(self.number, Arc::downgrade(&self.notify));
         }
@@ -133,8 +132,9 @@ impl Subscriber {
 
     /// No longer follows `topic`.
     pub fn unfollow(&mut self, topic: Topic) {
-        self.topics.retain(|followed| *followed != topic);
-        forget(&mut self.feed.inner.lock(), topic, self.number);
+        if self.topics.remove(&topic) {
+            forget(&mut self.feed.inner.lock(), topic, self.number);
+        }
     }
 
     /// Resolves once something that is followed was announced since the last call.

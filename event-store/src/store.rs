@@ -292,7 +292,11 @@ impl Store {
     ///
     /// # Errors
     /// Engine and codec errors.
-    pub async fn commits_after(&self, cursor: Position, limit: usize) -> Result<Vec<Arc<Commit>>, StoreError> {
+    pub async fn commits_after(
+        &self,
+        cursor: Position,
+        limit: usize,
+    ) -> Result<Vec<Arc<Commit>>, StoreError> {
         if let Some(mut commits) = self.inner.feed.recent_after(cursor) {
             commits.truncate(limit);
             return Ok(commits);
@@ -377,7 +381,11 @@ async fn check_format(engine: &dyn Engine) -> Result<(), StoreError> {
     match engine.get(key.family, &key.bytes).await? {
         Some(bytes) => {
             let found = decode_value::<Meta>(&bytes)?;
-            if found == FORMAT.to_string() { Ok(()) } else { Err(StoreError::Format { found, supported: FORMAT }) }
+            if found == FORMAT.to_string() {
+                Ok(())
+            } else {
+                Err(StoreError::Format { found, supported: FORMAT })
+            }
         }
         None => {
             let value = Bytes::from(FORMAT.to_string().encode());
@@ -459,4 +467,3 @@ impl std::fmt::Debug for Store {
         f.debug_struct("Store").field("visible", &self.visible()).finish_non_exhaustive()
     }
 }
-

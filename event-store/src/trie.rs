@@ -370,9 +370,10 @@ fn differences<'a>(
         let right = rights.get(key).copied();
         (right != Some(*left)).then_some(Difference { key: *key, left: Some(*left), right })
     });
-    let added = rights
-        .iter()
-        .filter(|(key, _)| !lefts.contains_key(key))
-        .map(|(key, right)| Difference { key: *key, left: None, right: Some(*right) });
+    let added = rights.iter().filter(|(key, _)| !lefts.contains_key(key)).map(|(key, right)| Difference {
+        key: *key,
+        left: None,
+        right: Some(*right),
+    });
     changed.chain(added)
 }

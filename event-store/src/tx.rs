@@ -150,7 +150,12 @@ impl Tx {
         }
         let own: Vec<(RowKey, Option<Bytes>)> = {
             let pending = self.pending.lock();
-            pending.writes.iter().filter(|(key, _)| inside(key)).map(|(k, v)| (k.clone(), v.clone())).collect()
+            pending
+                .writes
+                .iter()
+                .filter(|(key, _)| inside(key))
+                .map(|(k, v)| (k.clone(), v.clone()))
+                .collect()
         };
         for (key, value) in staged.into_iter().chain(own) {
             match value {

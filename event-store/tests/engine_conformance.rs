@@ -1,5 +1,7 @@
 //! What every engine must do, checked on each of them.
 
+#![allow(clippy::unwrap_used, reason = "a helper that fails fails its test")]
+
 use std::sync::Arc;
 
 use nexus_event_store::{
@@ -43,11 +45,18 @@ async fn value(read: &(impl Read + ?Sized), text: &str) -> Option<String> {
     found.map(|bytes| String::from_utf8(bytes.to_vec()).unwrap())
 }
 
-async fn keys(read: &(impl Read + ?Sized), from: &str, until: Option<&str>, reverse: bool, limit: usize) -> String {
+async fn keys(
+    read: &(impl Read + ?Sized),
+    from: &str,
+    until: Option<&str>,
+    reverse: bool,
+    limit: usize,
+) -> String {
     let until = until.map(|until| until.as_bytes().to_vec());
     let span = Span { family: Family::Rows, from: from.as_bytes().to_vec(), until, reverse, limit };
     let rows = read.range(span).await.unwrap();
-    let keys: Vec<String> = rows.into_iter().map(|(key, _)| String::from_utf8(key.to_vec()).unwrap()).collect();
+    let keys: Vec<String> =
+        rows.into_iter().map(|(key, _)| String::from_utf8(key.to_vec()).unwrap()).collect();
     keys.join(" ")
 }
 
@@ -124,7 +133,8 @@ fn a_broken_precondition_changes_nothing() {
             expect: value.map(|value| Bytes::from_static(value.as_bytes())),
         };
         for broken in [expect("a", Some("2")), expect("a", None), expect("b", Some("1"))] {
-            let batch = Batch { preconditions: vec![expect("a", Some("1")), broken], writes: vec![put("c", "1")] };
+            let batch =
+                Batch { preconditions: vec![expect("a", Some("1")), broken], writes: vec![put("c", "1")] };
             assert!(matches!(engine.commit(batch).await, Err(KvError::Conflict)));
             assert_eq!(value(engine, "c").await, None);
         }

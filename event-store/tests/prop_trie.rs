@@ -1,5 +1,7 @@
 //! State tries: canonical whatever the order, equal to a plain map, with small changes and small diffs.
 
+#![allow(clippy::unwrap_used, reason = "a helper that fails fails its test")]
+
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::Arc,
@@ -95,7 +97,8 @@ fn a_change_costs_little() {
     in_store(async |tx| {
         let members = (1..=10_000).map(|number| (KeyNo(number), Some(EventNo(number)))).collect();
         let root = apply(&tx, NodeHash::EMPTY, members).await;
-        let (changed, nodes) = trie::apply(&tx, ROOM, root, vec![(KeyNo(77), Some(EventNo(10_001)))]).await.unwrap();
+        let (changed, nodes) =
+            trie::apply(&tx, ROOM, root, vec![(KeyNo(77), Some(EventNo(10_001)))]).await.unwrap();
         assert_ne!(changed, root);
         let bytes: usize = nodes.values().map(|node| node.len()).sum();
         println!("{} nodes, {bytes} bytes", nodes.len());

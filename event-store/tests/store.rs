@@ -1,5 +1,7 @@
 //! Decisions, conflicts, positions and what survives a restart.
 
+#![allow(clippy::unwrap_used, reason = "a helper that fails fails its test")]
+
 use std::sync::Arc;
 
 use nexus_event_store::{

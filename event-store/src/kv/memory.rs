@@ -91,7 +91,10 @@ impl Read for MemoryEngine {
 
     fn multi_get<'a>(&'a self, family: Family, keys: &'a [Vec<u8>]) -> Answer<'a, Vec<Option<Bytes>>> {
         let rows = Arc::clone(&self.rows.read());
-        Answer::now(Ok(keys.iter().map(|key| BTreeMap::get(&rows, &(family, key.clone())).cloned()).collect()))
+        Answer::now(Ok(keys
+            .iter()
+            .map(|key| BTreeMap::get(&rows, &(family, key.clone())).cloned())
+            .collect()))
     }
 
     fn range(&self, span: Span) -> Answer<'_, Vec<Row>> {

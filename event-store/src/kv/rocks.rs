@@ -149,11 +149,7 @@ fn family_options(family: Family, cache: &Cache, tuning: RocksTuning) -> Options
 
 fn engine_error(error: rocksdb::Error) -> KvError {
     let text = error.into_string();
-    if text.contains("No space left on device") {
-        KvError::DiskFull
-    } else {
-        KvError::Engine(text.into())
-    }
+    if text.contains("No space left on device") { KvError::DiskFull } else { KvError::Engine(text.into()) }
 }
 
 fn write(db: &DB, batch: &Batch) -> Result<(), KvError> {
@@ -202,7 +198,8 @@ fn range(db: &DB, mut options: ReadOptions, span: &Span) -> Result<Vec<Row>, KvE
         }
         options.set_iterate_upper_bound(until.clone());
     }
-    let mode = if span.reverse { IteratorMode::End } else { IteratorMode::From(&span.from, Direction::Forward) };
+    let mode =
+        if span.reverse { IteratorMode::End } else { IteratorMode::From(&span.from, Direction::Forward) };
     db.iterator_cf_opt(handle(db, span.family), options, mode)
         .take(span.limit)
         .map(|row| row.map(|(key, value)| (Bytes::from(key), Bytes::from(value))).map_err(engine_error))
@@ -274,7 +271,9 @@ impl Engine for RocksEngine {
         Family::ALL
             .into_iter()
             .filter_map(|family| {
-                self.db.property_int_value_cf(handle(&self.db, family), "rocksdb.total-sst-files-size").ok()?
+                self.db
+                    .property_int_value_cf(handle(&self.db, family), "rocksdb.total-sst-files-size")
+                    .ok()?
             })
             .sum()
     }

@@ -13,9 +13,9 @@ const ADDRESS_BYTES_MAX: usize = 254;
 pub(crate) fn key(address: &str) -> Result<Text, AccountError> {
     let well_formed = address.len() <= ADDRESS_BYTES_MAX
         && !address.chars().any(|character| character.is_whitespace() || character.is_control())
-        && address.split_once('@').is_some_and(|(local, domain)| {
-            !local.is_empty() && !domain.is_empty() && !domain.contains('@')
-        });
+        && address
+            .split_once('@')
+            .is_some_and(|(local, domain)| !local.is_empty() && !domain.is_empty() && !domain.contains('@'));
     if well_formed { Ok(Text(address.to_lowercase())) } else { Err(AccountError::InvalidEmail) }
 }
 

@@ -3,11 +3,10 @@
 use nexus_event_store::{Rows, UserNo, catalogue::UserNumbers, codec::Text};
 
 use crate::{
-    emails,
     AccountError, Accounts, Login, Session, SessionRequest,
     account::parse_user_id,
     decide::Decision,
-    names,
+    emails, names,
     sessions::{Holder, remove_devices},
     tables::{AccountRow, AccountRows},
 };

@@ -11,8 +11,7 @@ use subtle::ConstantTimeEq;
 use crate::{
     Account, AccountError, Accounts, Registration, Session, SessionRequest,
     decide::Decision,
-    names, passwords,
-    emails,
+    emails, names, passwords,
     sessions::Holder,
     tables::{AccountRow, AccountRows, FirstAccount},
 };

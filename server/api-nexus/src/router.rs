@@ -10,8 +10,8 @@ use axum::{
 use crate::{
     api::NexusApi,
     endpoints::{
-        applications, auth, channels, gateway_address, guilds, invites, join, members, messages, oauth2,
-        reactions, rooms, typing, users,
+        applications, auth, channels, directory, gateway_address, guilds, invites, join, members, messages,
+        oauth2, reactions, rooms, typing, users,
     },
     error::ApiError,
     gateway,
@@ -59,6 +59,7 @@ fn guild_calls() -> Router<NexusApi> {
     Router::new()
         .route("/guilds", post(guilds::create))
         .route("/guilds/join", post(join::join))
+        .route("/directory", get(directory::list))
         .route("/guilds/{guild_id}", get(guilds::get).patch(guilds::patch).delete(guilds::delete))
         .route("/guilds/{guild_id}/channels", get(guilds::channels).post(guilds::create_channel))
         .route("/guilds/{guild_id}/members", get(members::list))

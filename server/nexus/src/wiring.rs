@@ -151,7 +151,8 @@ async fn open_store(ground: &Ground<'_>) -> Result<Store> {
 
 /// Opens the store in `folder` for this process alone.
 async fn open(folder: &Path, world: &World) -> Result<Store> {
-    let engine = RocksEngine::open(folder, RocksTuning::default()).map_err(|error| unusable(folder, &error))?;
+    let engine =
+        RocksEngine::open(folder, RocksTuning::default()).map_err(|error| unusable(folder, &error))?;
     Store::open(Arc::new(engine), world.clone(), Arc::new(abort))
         .await
         .with_context(|| format!("{}: open the store", folder.display()))

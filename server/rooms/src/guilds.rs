@@ -3,7 +3,7 @@
 use nexus_event_store::{RoomNo, Scan};
 use nexus_state_resolution::RoomVersion;
 use nexus_views::{
-    ChannelKind, Membership, Permissions,
+    ChannelKind, DISCOVERABLE, Membership, Permissions,
     rows::{GuildChannels, Members},
 };
 use ruma::CanonicalJsonObject;
@@ -185,7 +185,7 @@ impl Decide for Update<'_> {
             let row = decision.guild(self.guild).await?;
             let owner = decision.reader().user_id(row.owner).await?;
             let chosen: Vec<String> =
-                features.iter().filter(|feature| *feature == "DISCOVERABLE").cloned().collect();
+                features.iter().filter(|feature| *feature == DISCOVERABLE).cloned().collect();
             let content = guild_content(owner.as_str(), steward.as_str(), &chosen);
             let content = decision.on_behalf_of(self.actor, "guild.update", None, content)?;
             decision.append(self.guild, NewPdu::state(steward, "nexus.guild", "", content)).await?;

@@ -4,7 +4,7 @@ use nexus_event_store::{
     RoomNo, Rows as _, Scan, UserNo, catalogue::RoomNumbers, codec::Text, rows::EventPlace,
 };
 use nexus_views::{
-    Membership, Permissions,
+    DISCOVERABLE, Membership, Permissions,
     rows::{GuildChannels, RoomInfo},
 };
 use ruma::{CanonicalJsonObject, CanonicalJsonValue, OwnedUserId, RoomId, UserId};
@@ -217,7 +217,7 @@ impl Decide for Join<'_> {
                 return decision.join_channel(self.room, &self.actor.user, &self.profile).await;
             }
         } else if let Some(row) = decision.reader().guild_row(self.room).await? {
-            if !invited && !row.features.iter().any(|feature| feature == "DISCOVERABLE") {
+            if !invited && !row.features.iter().any(|feature| feature == DISCOVERABLE) {
                 return Err(RoomsError::forbidden("an invite to the guild is needed"));
             }
             return decision.join_by_steward(self.room, &self.actor.user, &self.profile, reason).await;

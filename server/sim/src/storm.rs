@@ -48,7 +48,7 @@ pub struct Outcome {
 }
 
 /// What the clients know, whatever becomes of the server.
-#[derive(Default)]
+#[derive(Clone, Default)]
 struct Ledger {
     /// Next message of each client.
     next: Vec<usize>,
@@ -75,7 +75,8 @@ async fn storm_in(simulation: &Simulation, storm: Storm) -> Result<Outcome, Stri
     let ledger = Arc::new(Mutex::new(Ledger { next: vec![0; storm.clients], ..Ledger::default() }));
     let share = storm.messages / storm.clients;
     for kill in 1..=storm.kills + 1 {
-        let goal = if kill > storm.kills { storm.messages } else { storm.messages * kill / (storm.kills + 1) };
+        let goal =
+            if kill > storm.kills { storm.messages } else { storm.messages * kill / (storm.kills + 1) };
         start_clients(simulation, &server.rooms, &rooms, &ledger, share);
         while ledger.lock().acknowledged.len() < goal.min(share * storm.clients) {
             simulation.sleep(Duration::from_millis(1)).await;
@@ -87,8 +88,8 @@ async fn storm_in(simulation: &Simulation, storm: Storm) -> Result<Outcome, Stri
             server = Server::start(simulation, &name, remains).await.map_err(failed)?;
         }
     }
-    check(&server.rooms, &rooms, &ledger.lock()).await?;
-    let ledger = ledger.lock();
+    let ledger = ledger.lock().clone();
+    check(&server.rooms, &rooms, &ledger).await?;
     Ok(Outcome {
         trace: simulation.trace_hash(),
         acknowledged: ledger.acknowledged.len(),
@@ -112,7 +113,8 @@ async fn prepare(rooms: &Rooms, storm: Storm) -> Result<Vec<(RoomNo, OwnedRoomId
     let guild = rooms.create_guild(&owner, CreateGuild { name: "Storm".to_owned() }).await?;
     let mut channels = Vec::new();
     for number in 0..storm.channels {
-        let channel = NewChannel { name: format!("c{number}"), kind: ChannelKind::Text, ..NewChannel::default() };
+        let channel =
+            NewChannel { name: format!("c{number}"), kind: ChannelKind::Text, ..NewChannel::default() };
         let room = rooms.create_channel(&owner, guild, channel).await?;
         channels.push((room, rooms.views().room_id(room).await?));
     }
@@ -171,18 +173,16 @@ fn message_event(room: OwnedRoomId, client: usize, message: usize) -> SendEvent 
 }
 
 /// The oracles.
-async fn check(
-    rooms: &Rooms,
-    channels: &[(RoomNo, OwnedRoomId)],
-    ledger: &Ledger,
-) -> Result<(), String> {
+async fn check(rooms: &Rooms, channels: &[(RoomNo, OwnedRoomId)], ledger: &Ledger) -> Result<(), String> {
     let views = rooms.views();
-    let everything = |newest_first| TimelineSlice { after: None, before: None, newest_first, limit: usize::MAX };
+    let everything =
+        |newest_first| TimelineSlice { after: None, before: None, newest_first, limit: usize::MAX };
     let mut bodies = BTreeSet::new();
     let mut found = BTreeSet::new();
     for (room, room_id) in channels {
         let forward = views.timeline(*room, everything(false)).await.map_err(|error| error.to_string())?;
-        let mut backward = views.timeline(*room, everything(true)).await.map_err(|error| error.to_string())?;
+        let mut backward =
+            views.timeline(*room, everything(true)).await.map_err(|error| error.to_string())?;
         backward.reverse();
         let ids = |items: &[nexus_views::TimelineItem]| -> Vec<OwnedEventId> {
             items.iter().map(|item| item.event.pdu.event_id().to_owned()).collect()
@@ -196,7 +196,8 @@ async fn check(
                 return Err(format!("{room_id}: snowflakes are not in timeline order"));
             }
             last = item.event.snowflake;
-            let content: serde_json::Value = item.event.pdu.content_as().map_err(|error| error.to_string())?;
+            let content: serde_json::Value =
+                item.event.pdu.content_as().map_err(|error| error.to_string())?;
             if !bodies.insert(content["body"].to_string()) {
                 return Err(format!("{} is there twice", content["body"]));
             }

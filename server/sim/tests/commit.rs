@@ -1,5 +1,7 @@
 //! The pipelined committer on a slow or broken disk.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
 use std::{sync::Arc, time::Duration};
 
 use nexus_event_store::kv::memory::MemoryEngine;

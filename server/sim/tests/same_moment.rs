@@ -16,7 +16,8 @@ fn rooms_made_in_the_same_millisecond_are_different_rooms() {
         let engine = MemoryEngine::new(Arc::new(PerfectDisk));
         let server = Server::start(&simulation, &name, engine).await.unwrap();
         let actor = Actor { user: UserId::parse("@owner:sim.example").unwrap(), device: "SIM".to_owned() };
-        let guild = server.rooms.create_guild(&actor, CreateGuild { name: "Guild".to_owned() }).await.unwrap();
+        let guild =
+            server.rooms.create_guild(&actor, CreateGuild { name: "Guild".to_owned() }).await.unwrap();
         let views = server.rooms.views();
         let channels = views.channels(guild).await.unwrap();
         let mut ids: BTreeSet<_> = channels.into_iter().map(|channel| channel.room_id).collect();

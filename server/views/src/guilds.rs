@@ -17,6 +17,9 @@ use crate::{
     },
 };
 
+/// The feature of a guild that is listed, and that anyone may join.
+pub const DISCOVERABLE: &str = "DISCOVERABLE";
+
 /// A guild.
 #[derive(Clone, Debug)]
 pub struct Guild {
@@ -175,6 +178,26 @@ impl Views {
             features: row.features,
             member_count: info.joined.saturating_sub(1),
         }))
+    }
+
+    /// The guilds that are open to all and whose name has `query` in it (in any case), oldest first.
+    ///
+    /// # Errors
+    /// Store errors.
+    pub async fn discoverable(&self, query: &str, limit: usize) -> Result<Vec<Guild>, ViewError> {
+        let query = query.to_lowercase();
+        let mut found = Vec::new();
+        for (room, row) in self.store.scan::<Guilds>(Scan::prefix::<Guilds>(&())).await? {
+            if found.len() >= limit {
+                break;
+            }
+            if !row.features.iter().any(|feature| feature == DISCOVERABLE) {
+                continue;
+            }
+            let guild = self.guild(room).await?;
+            found.extend(guild.filter(|guild| guild.name.to_lowercase().contains(&query)));
+        }
+        Ok(found)
     }
 
     /// The guilds a user is a member of.

@@ -25,7 +25,7 @@ mod timeline;
 mod typing;
 
 pub use event::{Caches, Event};
-pub use guilds::{Channel, Guild, GuildMember, Overwrite, Role, role_snowflake};
+pub use guilds::{Channel, DISCOVERABLE, Guild, GuildMember, Overwrite, Role, role_snowflake};
 pub use messages::{Message, Page, ReactionCount, Removed};
 pub use permissions::Permissions;
 pub use reader::Reader;
@@ -172,7 +172,14 @@ impl Views {
         self.typing.in_room(room)
     }
 
-    /// Grows with every change of who is typing anywhere.
+    /// Who is typing in a room now and has said so after `version`: clients of the gateway show somebody as
+    /// typing only for a while after each time they are told.
+    #[must_use]
+    pub fn typing_claimed_since(&self, room: RoomNo, version: u64) -> Vec<UserNo> {
+        self.typing.claimed_since(room, version)
+    }
+
+    /// Grows with every claim and every end of typing anywhere.
     #[must_use]
     pub fn typing_version(&self) -> u64 {
         self.typing.version()

@@ -9,6 +9,7 @@ from harness.gateway import INTENTS_ALL, GatewayClient
 from harness.matching import CHANNEL_FIELDS, MEMBER_FIELDS, MESSAGE_FIELDS, has_fields
 from harness.nexus_api import Account, Bot, NexusApi, reaction_path
 from harness.scene import Guild, ready_gateway
+from harness.waiting import eventually
 
 GUILDS, GUILD_MEMBERS, GUILD_INVITES = 1 << 0, 1 << 1, 1 << 6
 GUILD_MESSAGES, GUILD_MESSAGE_REACTIONS, GUILD_MESSAGE_TYPING = 1 << 9, 1 << 10, 1 << 11
@@ -152,6 +153,13 @@ async def test_typing(guild: Guild, bot: Bot, member: Account) -> None:
         assert typing["channel_id"] == guild.channel and typing["guild_id"] == guild.id
         assert isinstance(typing["timestamp"], int) and typing["timestamp"] < 10**11, "seconds"
         has_fields("member", typing["member"], {"user"})
+        seen = len([f for f in gateway.dispatches if f.t == "TYPING_START"])
+        await member.api.post(f"/channels/{guild.channel}/typing", status=204)
+
+        async def told_again() -> bool:
+            return len([f for f in gateway.dispatches if f.t == "TYPING_START"]) > seen
+
+        await eventually("another TYPING_START: clients show one for ten seconds", told_again)
 
 
 async def test_intents_filter(guild: Guild, bot: Bot, member: Account) -> None:

@@ -231,11 +231,8 @@ async def test_too_many_frames(guild: Guild, bot: Bot) -> None:
             for _ in range(400):
                 await gateway.send(1, gateway.last_seq)
         except (ConnectionError, RuntimeError):
-            pass
-        if gateway.is_closed:
-            assert await gateway.close_code() in (4008, None)
-        else:
-            await gateway.frame("an ack", lambda f: f.op == 11)
+            pass  # it was closed while we were sending
+        assert await gateway.close_code() == 4008
 
 
 async def test_connections_that_never_speak_are_harmless(clients: Clients) -> None:

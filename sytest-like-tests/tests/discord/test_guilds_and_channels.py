@@ -148,3 +148,21 @@ async def test_leave_a_guild(guild: Guild, member: Account) -> None:
 
 async def test_unknown_user(guild: Guild) -> None:
     assert_discord_error(await guild.owner.api.call("GET", "/users/1300000000000000001"), 404, 10013)
+
+
+async def test_discoverable_guilds_are_listed_and_open(clients: Clients) -> None:
+    owner, stranger = await clients.nexus.register(), await clients.nexus.register()
+    made = await owner.api.make_guild(fresh_name("Open House"))
+    found = f"/directory?q={made['name'].upper().replace(' ', '+')}"
+    assert await stranger.api.get(found) == []
+    refused = await stranger.api.call("POST", "/guilds/join", body={"room": made["room_id"]})
+    assert refused.status == 403, str(refused)
+
+    changed = await owner.api.patch(f"/guilds/{made['id']}", {"features": ["DISCOVERABLE", "VERIFIED"]})
+    assert changed["features"] == ["DISCOVERABLE"], "only what the owner may choose is taken"
+    [listed] = await stranger.api.get(found)
+    assert listed["id"] == made["id"] and listed["approximate_member_count"] == 1
+    joined = await stranger.api.post("/guilds/join", {"room": made["room_id"]}, 200)
+    assert joined["id"] == made["id"]
+    assert (await clients.nexus.call("GET", "/directory")).status == 401
+    assert (await stranger.api.call("GET", "/directory?server=elsewhere.example")).status == 400

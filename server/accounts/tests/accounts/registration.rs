@@ -171,14 +171,16 @@ async fn accounts_survive_a_restart() {
 #[tokio::test]
 async fn an_email_address_logs_in_and_belongs_to_one_account() {
     let server = Fixture::new().await;
-    let with_email = |name: &str, email: &str| NewAccount { email: Some(email.to_owned()), ..new_account(name) };
+    let with_email =
+        |name: &str, email: &str| NewAccount { email: Some(email.to_owned()), ..new_account(name) };
     let registered = server.accounts.register(with_email("alice", "Alice@Example.org")).await.unwrap();
     assert_eq!(registered.account.email.as_deref(), Some("Alice@Example.org"));
     let taken = server.accounts.register(with_email("bob", "alice@example.ORG")).await.unwrap_err();
     assert!(matches!(taken, AccountError::EmailTaken), "{taken}");
     let bad = server.accounts.register(with_email("bob", "nobody")).await.unwrap_err();
     assert!(matches!(bad, AccountError::InvalidEmail), "{bad}");
-    let session = server.accounts.login(login_request("alice@example.org", PASSWORD, "D", false)).await.unwrap();
+    let session =
+        server.accounts.login(login_request("alice@example.org", PASSWORD, "D", false)).await.unwrap();
     assert_eq!(session.login.user, registered.account.user);
     server.accounts.deactivate(registered.account.user).await.unwrap();
     server.accounts.register(with_email("bob", "alice@example.org")).await.unwrap();

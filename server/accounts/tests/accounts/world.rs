@@ -168,7 +168,13 @@ impl Fixture {
 }
 
 pub(crate) fn new_account(name: &str) -> NewAccount {
-    NewAccount { username: Some(name.to_owned()), password: PASSWORD.to_owned(), email: None, invite: None, session: None }
+    NewAccount {
+        username: Some(name.to_owned()),
+        password: PASSWORD.to_owned(),
+        email: None,
+        invite: None,
+        session: None,
+    }
 }
 
 pub(crate) fn login_request(name: &str, password: &str, device: &str, refreshable: bool) -> LoginRequest {

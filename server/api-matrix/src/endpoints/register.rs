@@ -52,7 +52,8 @@ pub(crate) async fn register(
     let (attempt, invite) = pass_stage(&accounts, &sessions, auth).await?;
     let password = password.ok_or_else(|| ApiError::missing_param("password"))?;
     let session = (!inhibit_login).then_some(session);
-    let registered = accounts.register(NewAccount { username, password, email: None, invite, session }).await?;
+    let registered =
+        accounts.register(NewAccount { username, password, email: None, invite, session }).await?;
     sessions.finish(attempt);
     Ok(Json(match &registered.session {
         Some(session) => session_fields(session).into(),

@@ -18,6 +18,9 @@ use crate::{
 
 const NAME_CHARS: std::ops::RangeInclusive<usize> = 2..=100;
 
+/// More features than there are.
+const FEATURES_MAX: usize = 100;
+
 pub(crate) async fn create(
     State(rooms): State<Rooms>,
     State(views): State<Views>,
@@ -57,7 +60,9 @@ pub(crate) async fn patch(
     let guild = objects.guild_of(id, caller.user()).await?;
     let changes = form::read(&body, |form| GuildChanges {
         name: form.text("name", NAME_CHARS),
-        ..GuildChanges::default()
+        features: form
+            .list("features", FEATURES_MAX)
+            .map(|features| features.iter().filter_map(Value::as_str).map(str::to_owned).collect()),
     })?;
     rooms.update_guild(&caller.actor(), guild.room, changes).await?;
     let guild = objects.guild_of(id, caller.user()).await?;

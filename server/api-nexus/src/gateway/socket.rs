@@ -18,6 +18,9 @@ pub(crate) const READ_BYTES_MAX: usize = 4 * FRAME_BYTES_MAX;
 /// How long a client may take to accept one frame.
 const SEND_WITHIN: Duration = Duration::from_secs(15);
 
+/// How long a client may take to close once it was told to.
+const CLOSE_WITHIN: Duration = Duration::from_secs(5);
+
 /// What the URL asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Transport {
@@ -101,14 +104,20 @@ impl Socket {
         }
     }
 
-    /// Closes with a code; best effort, the client may be gone.
+    /// Closes with a code; best effort, the client may be gone. What it still sends is read and dropped until
+    /// it closes too: a connection that is torn down with unread bytes takes the code with it.
     pub(crate) async fn close(mut self, close: Close) {
         let (code, reason) = close.shown();
         let frame = Message::Close(Some(CloseFrame { code, reason: reason.into() }));
-        let too_late = self.world.clock.sleep(SEND_WITHIN);
+        let too_late = self.world.clock.sleep(CLOSE_WITHIN);
+        let goodbye = async {
+            if self.inner.send(frame).await.is_ok() {
+                while let Some(Ok(_)) = self.inner.recv().await {}
+            }
+        };
         tokio::select! {
             biased;
-            sent = self.inner.send(frame) => drop(sent),
+            () = goodbye => {}
             () = too_late => {}
         }
     }

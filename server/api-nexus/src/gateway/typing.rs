@@ -1,24 +1,21 @@
-//! TYPING_START, which is not in the log: who types now and did not a moment ago.
-
-use std::collections::{BTreeMap, BTreeSet};
+//! TYPING_START, which is not in the log: who said since the last look that they are typing.
 
 use nexus_event_store::{RoomNo, UserNo};
 use nexus_views::Views;
 
-/// What a session has been told of typing.
+/// How far a session has been told of typing.
 #[derive(Debug)]
 pub(crate) struct TypingWatch {
     version: u64,
-    told: BTreeMap<RoomNo, BTreeSet<UserNo>>,
 }
 
 impl TypingWatch {
-    /// Whoever types already is not told of.
+    /// Whoever types already is told of when they say so again.
     pub(crate) fn new(views: &Views) -> Self {
-        Self { version: views.typing_version(), told: BTreeMap::new() }
+        Self { version: views.typing_version() }
     }
 
-    /// Who has begun to type in one of `rooms` since the last call.
+    /// Who has said in one of `rooms` since the last call that they are typing.
     pub(crate) fn begun(
         &mut self,
         views: &Views,
@@ -28,15 +25,9 @@ impl TypingWatch {
         if version == self.version {
             return Vec::new();
         }
-        let mut begun = Vec::new();
-        for room in rooms.filter(|room| views.typing_changed_since(*room, self.version)) {
-            let now: BTreeSet<UserNo> = views.typing(room).into_iter().collect();
-            let before = self.told.remove(&room).unwrap_or_default();
-            begun.extend(now.difference(&before).map(|user| (room, *user)));
-            if !now.is_empty() {
-                self.told.insert(room, now);
-            }
-        }
+        let claimed =
+            |room| views.typing_claimed_since(room, self.version).into_iter().map(move |user| (room, user));
+        let begun = rooms.flat_map(claimed).collect();
         self.version = version;
         begun
     }
