@@ -352,6 +352,8 @@ mod tests {
             InvalidState { reason: "why" } -> 400 M_INVALID_ROOM_STATE
             InvalidUsername { reason: Empty } -> 400 M_INVALID_USERNAME
             UsernameTaken -> 400 M_USER_IN_USE
+            InvalidEmail -> 400 M_INVALID_PARAM
+            EmailTaken -> 400 M_THREEPID_IN_USE
             Reserved -> 400 M_EXCLUSIVE
             WeakPassword -> 400 M_WEAK_PASSWORD
             FieldTooLong { field: "f", bytes_max: 255 } -> 400 M_INVALID_PARAM

@@ -26,7 +26,10 @@ pub(crate) fn any_command() -> impl Strategy<Value = Command> {
 }
 
 const USERS: [&str; 4] = ["ana", "ben", "cem", "dot"];
-const EMOJI: [&str; 3] = ["👍", "🎉", "custom:1"];
+const EMOJI: [&str; 2] = ["👍", "custom:1"];
+
+/// How far back one mostly looks for a room.
+const FEW: usize = 12;
 
 /// Draws choices from a number, digit by digit.
 struct Dice(u64);
@@ -46,9 +49,9 @@ impl Dice {
         USERS[self.below(USERS.len())]
     }
 
-    /// One of the last few more often than not: what is new is what changes.
-    fn recent<'a, T>(&mut self, items: &'a [T]) -> &'a T {
-        let reach = if self.below(4) == 0 { items.len() } else { items.len().min(12) };
+    /// One of the last `few` more often than not: what is new is what changes.
+    fn recent<'a, T>(&mut self, few: usize, items: &'a [T]) -> &'a T {
+        let reach = if self.below(4) == 0 { items.len() } else { items.len().min(few) };
         &items[items.len() - 1 - self.below(reach)]
     }
 }
@@ -138,7 +141,7 @@ impl World {
     }
 
     async fn change_guild(&mut self, who: &str, dice: &mut Dice) {
-        let guild = *dice.recent(&self.guilds);
+        let guild = *dice.recent(FEW, &self.guilds);
         let (actor, rooms) = (self.actor(who), self.rooms.clone());
         let outcome = match dice.below(8) {
             0 | 1 => {
@@ -159,12 +162,12 @@ impl World {
     }
 
     async fn change_channels(&mut self, who: &str, dice: &mut Dice) {
-        let (guild, channel) = (*dice.recent(&self.guilds), *dice.recent(&self.channels));
+        let (guild, channel) = (*dice.recent(FEW, &self.guilds), *dice.recent(FEW, &self.channels));
         let (actor, rooms) = (self.actor(who), self.rooms.clone());
         let kinds = ChannelKind::NAMES.map(|(kind, _)| kind);
         let outcome = match dice.below(8) {
             0..4 => {
-                let parent = (dice.below(3) == 0).then(|| *dice.recent(&self.channels));
+                let parent = (dice.below(3) == 0).then(|| *dice.recent(FEW, &self.channels));
                 let new = NewChannel {
                     name: "new".to_owned(),
                     kind: *dice.one_of(&kinds),
@@ -178,7 +181,7 @@ impl World {
                 made.map(drop)
             }
             4..7 => {
-                let parent = (dice.below(2) == 0).then(|| Some(*dice.recent(&self.channels)));
+                let parent = (dice.below(2) == 0).then(|| Some(*dice.recent(FEW, &self.channels)));
                 let changes = ChannelChanges {
                     name: (dice.below(2) == 0).then(|| "changed".to_owned()),
                     topic: (dice.below(2) == 0).then_some(None),
@@ -195,7 +198,7 @@ impl World {
 
     async fn change_membership(&mut self, who: &str, dice: &mut Dice) {
         let (actor, rooms) = (self.actor(who), self.rooms.clone());
-        let room = dice.recent(&self.all_rooms).1.clone();
+        let room = dice.recent(FEW, &self.all_rooms).1.clone();
         let target = self.actor(dice.user()).user;
         let outcome = match dice.below(12) {
             0..4 => self.come_by_invite(who, dice).await,
@@ -212,7 +215,7 @@ impl World {
     }
 
     async fn come_by_invite(&self, who: &str, dice: &mut Dice) -> Result<(), RoomsError> {
-        let channel = *dice.recent(&self.channels);
+        let channel = *dice.recent(FEW, &self.channels);
         let maker = self.actor(dice.user());
         let invite = self.rooms.create_invite(&maker, channel, NewInvite::default()).await?;
         self.rooms.accept_invite(&self.actor(who), &invite.code).await.map(drop)
@@ -220,7 +223,7 @@ impl World {
 
     /// Roles, overwrites and timeouts, which have no commands yet, as the steward would write them.
     async fn steward_decides(&mut self, dice: &mut Dice) {
-        let guild = *dice.recent(&self.guilds);
+        let guild = *dice.recent(FEW, &self.guilds);
         let room = self.rooms.views().room_id(guild).await.unwrap();
         let user = self.actor(dice.user()).user;
         let role = dice.one_of(&["everyone", "101", "102"]).to_string();
@@ -236,7 +239,7 @@ impl World {
                 ("nexus.member", format!("hash of {user}"), content)
             }
             _ => {
-                let channel = *dice.recent(&self.channels);
+                let channel = *dice.recent(FEW, &self.channels);
                 let channel = self.rooms.views().room_id(channel).await.unwrap();
                 let mut content = json!({ "channel": channel, "allow": bits(), "deny": "1024" });
                 content[if kept { "role" } else { "nobody" }] = json!(role);
@@ -249,8 +252,8 @@ impl World {
 
     /// A room's name and topic; and what only a steward may say, by somebody else.
     async fn change_room_state(&mut self, who: &str, dice: &mut Dice) {
-        let room = dice.recent(&self.all_rooms).1.clone();
-        let channel = *dice.recent(&self.channels);
+        let room = dice.recent(FEW, &self.all_rooms).1.clone();
+        let channel = *dice.recent(FEW, &self.channels);
         let channel = self.rooms.views().room_id(channel).await.unwrap();
         let (kind, key, content) = match dice.below(4) {
             0 => ("m.room.name", "", json!({ "name": format!("name {}", dice.below(9)) })),
@@ -284,8 +287,8 @@ impl World {
 
     async fn say(&mut self, who: &str, dice: &mut Dice) {
         let room = match dice.below(3) {
-            0 => dice.recent(&self.all_rooms).1.clone(),
-            _ => self.room_id(*dice.recent(&self.channels)),
+            0 => dice.recent(FEW, &self.all_rooms).1.clone(),
+            _ => self.room_id(*dice.recent(FEW, &self.channels)),
         };
         let kind = *dice.one_of(&["m.room.message", "m.room.message", "m.sticker", "org.example.note"]);
         self.send(who, room, kind, json!({ "body": "text" })).await;
@@ -297,7 +300,11 @@ impl World {
 
     /// Edits, reactions, threads and other relations, well formed or not, mostly to something recent.
     async fn relate(&mut self, who: &str, dice: &mut Dice) {
-        let (who, Known { room_id: room, event_id: target, .. }) = self.somebody_and_event(who, dice);
+        let known =
+            if dice.below(8) == 0 || self.messages.is_empty() { &self.events } else { &self.messages };
+        let event = dice.recent(2, known).clone();
+        let who = self.somebody(who, &event, dice);
+        let Known { room_id: room, event_id: target, .. } = event;
         let emoji = *dice.one_of(&EMOJI);
         let new = json!({ "body": "new" });
         let message = "m.room.message";
@@ -322,15 +329,16 @@ impl World {
         self.send(&who, room, kind, content).await;
     }
 
-    /// An event, and mostly its own sender.
-    fn somebody_and_event(&self, who: &str, dice: &mut Dice) -> (String, Known) {
-        let event = dice.recent(&self.events).clone();
+    /// Mostly the event's own sender.
+    fn somebody(&self, who: &str, event: &Known, dice: &mut Dice) -> String {
         let own = dice.below(4) > 0 && event.sender.localpart() != "nexus";
-        (if own { event.sender.localpart() } else { who }.to_owned(), event)
+        if own { event.sender.localpart() } else { who }.to_owned()
     }
 
     async fn redact(&mut self, who: &str, dice: &mut Dice) {
-        let (who, Known { room_id: room, event_id, .. }) = self.somebody_and_event(who, dice);
+        let event = dice.recent(3, &self.events).clone();
+        let who = self.somebody(who, &event, dice);
+        let Known { room_id: room, event_id, .. } = event;
         let redact = Redact { room, event_id, reason: None, txn: None };
         let outcome = self.rooms.redact(&self.actor(&who), redact).await;
         self.after(outcome).await;

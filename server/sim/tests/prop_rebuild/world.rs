@@ -44,6 +44,8 @@ pub(crate) struct World {
     pub(crate) guilds: Vec<RoomNo>,
     pub(crate) channels: Vec<RoomNo>,
     pub(crate) events: Vec<Known>,
+    /// Those that are shown as messages.
+    pub(crate) messages: Vec<Known>,
     pub(crate) given: usize,
     pub(crate) refused: usize,
     cursor: Position,
@@ -68,6 +70,7 @@ impl World {
             guilds: Vec::new(),
             channels: Vec::new(),
             events: Vec::new(),
+            messages: Vec::new(),
             given: 0,
             refused: 0,
             cursor: Position::START,
@@ -101,7 +104,9 @@ impl World {
                     self.all_rooms.push((place.room, room_id.clone()));
                 }
                 let (event_id, sender) = (event.pdu.event_id().to_owned(), event.pdu.sender().to_owned());
-                self.events.push(Known { room_id, event_id, sender });
+                let known = Known { room_id, event_id, sender };
+                self.messages.extend(event.snowflake.is_some().then(|| known.clone()));
+                self.events.push(known);
             }
             self.cursor = commit.position;
         }
