@@ -6,6 +6,7 @@
 
 pub mod catalogue;
 pub mod codec;
+mod committer;
 pub mod error;
 pub mod event_id;
 pub mod feed;
@@ -13,6 +14,7 @@ pub mod ids;
 pub mod kv;
 pub mod read;
 pub mod rows;
+mod staging;
 pub mod store;
 pub mod trie;
 pub mod tx;

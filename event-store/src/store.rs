@@ -9,28 +9,27 @@
 //! or announced before its group is synced; when a write fails for want of space the whole pipeline behind
 //! it is thrown away and refused, when it fails otherwise the store stops for good.
 
-use std::{
-    collections::{HashMap, VecDeque},
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, Ordering},
 };
 
 use bytes::Bytes;
 use foldhash::quality::SeedableRandomState;
 use parking_lot::Mutex;
-use tokio::sync::{Notify, oneshot, watch};
+use tokio::sync::{Notify, watch};
 
 use crate::{
     catalogue::{Meta, Stream, Table},
     codec::{Text, Value},
+    committer::run_committer,
     error::StoreError,
-    feed::{Commit, Feed, Topic},
+    feed::{Commit, Feed},
     ids::{Position, Snowflake},
-    kv::{Batch, Engine, Family, KvError, Precondition, RowKey},
+    kv::{Batch, Engine, KvError, Precondition, RowKey},
     read::{Rows, Scan, decode_row, decode_value, row_key},
-    rows::{Counters, EventPlace},
+    rows::Counters,
+    staging::Staging,
     tx::Tx,
     world::World,
 };
@@ -38,104 +37,8 @@ use crate::{
 /// The format this program writes.
 pub const FORMAT: u32 = 1;
 
-/// A decision that read something older than this many commits ago is decided again.
-const CONFLICT_WINDOW: u64 = 1024;
-
-/// The committer writes at most this many staged decisions as one group.
-const GROUP_LIMIT: usize = 1024;
-
 /// Called once when the engine failed and the process must not go on.
 pub type OnFatal = Arc<dyn Fn(&KvError) + Send + Sync>;
-
-/// A staged decision on its way to the disk.
-pub(crate) struct StagedBatch {
-    pub(crate) position: Position,
-    pub(crate) writes: Vec<(RowKey, Option<Bytes>)>,
-    pub(crate) preconditions: Vec<Precondition>,
-    pub(crate) events: Vec<EventPlace>,
-    pub(crate) topics: Vec<Topic>,
-    pub(crate) on_durable: Vec<Box<dyn FnOnce() + Send>>,
-    pub(crate) done: oneshot::Sender<Result<Position, StoreError>>,
-}
-
-type KeyMap<V> = HashMap<RowKey, V, SeedableRandomState>;
-
-/// What is staged and not yet durable.
-pub(crate) struct Staging {
-    /// The newest position given out.
-    pub(crate) last: Position,
-    /// Grows whenever the pipeline was thrown away.
-    pub(crate) epoch: u64,
-    pub(crate) stopped: bool,
-    queue: VecDeque<StagedBatch>,
-    overlay: KeyMap<(Position, Option<Bytes>)>,
-    /// When rows were last written, within the conflict window.
-    written: KeyMap<Position>,
-    written_order: VecDeque<(Position, RowKey)>,
-}
-
-impl Staging {
-    fn new(last: Position, hasher: SeedableRandomState) -> Self {
-        Self {
-            last,
-            epoch: 0,
-            stopped: false,
-            queue: VecDeque::new(),
-            overlay: HashMap::with_hasher(hasher.clone()),
-            written: HashMap::with_hasher(hasher.clone()),
-            written_order: VecDeque::new(),
-        }
-    }
-
-    /// Whether `key` was written after `since`, as far as the window reaches.
-    pub(crate) fn written_after(&self, key: &RowKey, since: Position) -> bool {
-        self.last.0.saturating_sub(since.0) > CONFLICT_WINDOW
-            || self.written.get(key).is_some_and(|position| *position > since)
-    }
-
-    pub(crate) fn push(&mut self, batch: StagedBatch) {
-        self.last = batch.position;
-        for (key, value) in &batch.writes {
-            // Events and nodes are named by what they hold: nobody decides on their absence.
-            if key.family == Family::Rows {
-                self.written.insert(key.clone(), batch.position);
-                self.written_order.push_back((batch.position, key.clone()));
-            }
-            self.overlay.insert(key.clone(), (batch.position, value.clone()));
-        }
-        while let Some((position, _)) = self.written_order.front()
-            && position.0 + CONFLICT_WINDOW < batch.position.0
-        {
-            if let Some((position, key)) = self.written_order.pop_front()
-                && self.written.get(&key) == Some(&position)
-            {
-                self.written.remove(&key);
-            }
-        }
-        self.queue.push_back(batch);
-    }
-
-    /// Drops what is now readable from the engine.
-    fn settle(&mut self, group: &[StagedBatch]) {
-        for batch in group {
-            for (key, _) in &batch.writes {
-                if self.overlay.get(key).is_some_and(|(position, _)| *position == batch.position) {
-                    self.overlay.remove(key);
-                }
-            }
-        }
-    }
-
-    /// Throws away everything staged; the caller refuses it.
-    fn clear(&mut self, durable: Position) -> Vec<StagedBatch> {
-        self.epoch += 1;
-        self.last = durable;
-        self.overlay.clear();
-        self.written.clear();
-        self.written_order.clear();
-        self.queue.drain(..).collect()
-    }
-}
 
 /// Statistics of the committer, for `/metrics`.
 #[derive(Debug, Default)]
@@ -185,12 +88,12 @@ pub(crate) struct Inner {
     pub(crate) world: World,
     pub(crate) staging: Mutex<Staging>,
     pub(crate) numbers: Numbers,
-    feed: Arc<Feed>,
-    work: Notify,
+    pub(crate) feed: Arc<Feed>,
+    pub(crate) work: Notify,
     /// Told after every group, and when the pipeline is thrown away.
-    progress: watch::Sender<()>,
-    statistics: Statistics,
-    on_fatal: OnFatal,
+    pub(crate) progress: watch::Sender<()>,
+    pub(crate) statistics: Statistics,
+    pub(crate) on_fatal: OnFatal,
 }
 
 /// The log of record and everything that is kept with it. Cheap to clone.
@@ -394,72 +297,6 @@ async fn check_format(engine: &dyn Engine) -> Result<(), StoreError> {
             Ok(engine.commit(batch).await?)
         }
     }
-}
-
-/// Writes whatever is staged, group after group, until the store is dropped or fails.
-async fn run_committer(inner: Arc<Inner>) {
-    loop {
-        let group: Vec<StagedBatch> = {
-            let mut staging = inner.staging.lock();
-            let size = staging.queue.len().min(GROUP_LIMIT);
-            staging.queue.drain(..size).collect()
-        };
-        if group.is_empty() {
-            inner.work.notified().await;
-            continue;
-        }
-        match inner.engine.commit(merge(&group, inner.engine.is_exclusive())).await {
-            Ok(()) => settle(&inner, group),
-            // The engine vouches that nothing was written: refuse, and let later decisions try again.
-            Err(error @ KvError::DiskFull) => refuse(&inner, group, &StoreError::Kv(error)),
-            Err(error) => {
-                inner.staging.lock().stopped = true;
-                refuse(&inner, group, &StoreError::Stopped);
-                (inner.on_fatal)(&error);
-                return;
-            }
-        }
-    }
-}
-
-/// One engine batch out of a group. A precondition on a row that the group itself writes earlier was
-/// already checked when its decision was staged.
-fn merge(group: &[StagedBatch], exclusive: bool) -> Batch {
-    let mut batch = Batch::default();
-    let mut written = std::collections::BTreeSet::new();
-    for staged in group {
-        if !exclusive {
-            let outer = staged.preconditions.iter().filter(|condition| !written.contains(&condition.key));
-            batch.preconditions.extend(outer.cloned());
-            written.extend(staged.writes.iter().map(|(key, _)| key.clone()));
-        }
-        batch.writes.extend(staged.writes.iter().cloned());
-    }
-    batch
-}
-
-fn settle(inner: &Inner, group: Vec<StagedBatch>) {
-    inner.statistics.syncs.fetch_add(1, Ordering::Relaxed);
-    inner.statistics.commits.fetch_add(group.len() as u64, Ordering::Relaxed);
-    inner.staging.lock().settle(&group);
-    for batch in group {
-        for action in batch.on_durable {
-            action();
-        }
-        let commit = Arc::new(Commit { position: batch.position, events: batch.events });
-        inner.feed.publish(commit, &batch.topics);
-        // Whoever asked may have gone; the commit stands.
-        drop(batch.done.send(Ok(batch.position)));
-    }
-    inner.progress.send_replace(());
-}
-
-fn refuse(inner: &Inner, group: Vec<StagedBatch>, error: &StoreError) {
-    let behind = inner.staging.lock().clear(inner.feed.visible());
-    for batch in group.into_iter().chain(behind) {
-        drop(batch.done.send(Err(error.clone())));
-    }
-    inner.progress.send_replace(());
 }
 
 impl std::fmt::Debug for Store {

@@ -21,7 +21,8 @@ use crate::{
     kv::{Family, Precondition, RowKey, Span},
     read::{Rows, Scan, decode_row, row_key},
     rows::{EventPlace, NodeRow, SnowflakeRow, StateKeyRow, StreamRow},
-    store::{StagedBatch, Store},
+    staging::StagedBatch,
+    store::Store,
     trie::NewNodes,
 };
 

@@ -94,16 +94,22 @@ fn announce(config: &Config, bound: SocketAddr, public_url: &PublicUrl) -> Resul
         .context("write to standard output")
 }
 
-/// The signals that end the server.
+/// The signals that end the server, and the one that must not.
 struct Stop {
     interrupt: Signal,
     terminate: Signal,
+    /// Asks for certificates to be read again; while there are none it is only kept from ending the process.
+    _hangup: Signal,
 }
 
 impl Stop {
     fn install() -> Result<Self> {
         let listen = |kind| signal(kind).context("listen for signals");
-        Ok(Self { interrupt: listen(SignalKind::interrupt())?, terminate: listen(SignalKind::terminate())? })
+        Ok(Self {
+            interrupt: listen(SignalKind::interrupt())?,
+            terminate: listen(SignalKind::terminate())?,
+            _hangup: listen(SignalKind::hangup())?,
+        })
     }
 
     async fn wait(mut self) {
