@@ -143,6 +143,8 @@ pub enum RemovedRow {
     Edit(Snowflake),
     /// Anything else.
     Other,
+    /// An edit of a message that was itself removed before.
+    EditOfRemoved(Snowflake),
 }
 versioned_value!(RemovedRow, 1);
 

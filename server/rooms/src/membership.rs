@@ -5,7 +5,7 @@ use nexus_event_store::{
 };
 use nexus_views::{
     DISCOVERABLE, Membership, Permissions,
-    rows::{GuildChannels, RoomInfo},
+    rows::{GuildChannels, GuildMemberRow, GuildMembers, RoomInfo},
 };
 use ruma::{CanonicalJsonObject, CanonicalJsonValue, OwnedUserId, RoomId, UserId};
 use serde::Deserialize;
@@ -16,6 +16,7 @@ use crate::{
     content::object,
     decision::{Decide, Decision, NewPdu},
     error::Rejection,
+    guild_state::user_state_key,
     permission::need,
 };
 
@@ -209,13 +210,11 @@ impl Decide for Join<'_> {
         let info: RoomInfo = decision.reader().info(self.room).await?;
         let reason = self.reason.as_deref();
         if let Some(guild) = info.guild {
-            let held = decision.permissions(guild, None, user).await?;
-            if held == Permissions::NONE && !invited {
+            // An invite to a channel does not let anybody past the guild.
+            if decision.permissions(guild, None, user).await? == Permissions::NONE {
                 return Err(RoomsError::forbidden("only members of the guild can join its channels"));
             }
-            if !invited {
-                return decision.join_channel(self.room, &self.actor.user, &self.profile).await;
-            }
+            return decision.join_channel(self.room, &self.actor.user, &self.profile).await;
         } else if let Some(row) = decision.reader().guild_row(self.room).await? {
             if !invited && !row.features.iter().any(|feature| feature == DISCOVERABLE) {
                 return Err(RoomsError::forbidden("an invite to the guild is needed"));
@@ -329,6 +328,7 @@ impl Decide for Leave<'_> {
             );
         }
         rooms.push(self.room);
+        decision.forget_member(self.room, user, &self.actor.user).await?;
         let mut last = Err(Rejection::NotMember.into());
         for room in rooms {
             // Read for every channel: if the actor comes into one meanwhile, this is decided again.
@@ -346,6 +346,25 @@ impl Decide for Leave<'_> {
             last = Ok(decision.append(room, event).await?);
         }
         last
+    }
+}
+
+impl Decision<'_> {
+    /// Roles and nickname end with the membership: who comes back comes back without them.
+    async fn forget_member(
+        &mut self,
+        guild: RoomNo,
+        user: UserNo,
+        user_id: &UserId,
+    ) -> Result<(), RoomsError> {
+        let row = self.tx.row::<GuildMembers>(&(guild, user)).await?.unwrap_or_default();
+        if row == GuildMemberRow::default() {
+            return Ok(());
+        }
+        let steward = self.rooms.steward()?;
+        let content = object(json!({ "user": user_id, "roles": [] }));
+        let event = NewPdu::state(steward, "nexus.member", user_state_key(user_id), content);
+        self.append(guild, event).await.map(drop)
     }
 }
 
@@ -375,6 +394,13 @@ impl Decide for InviteUser<'_> {
             let channel = info.guild.map(|_| self.room);
             let held = decision.permissions(guild, channel, actor).await?;
             need(held, Permissions::CREATE_INSTANT_INVITE)?;
+            let target = decision.actor_no(self.target).await?;
+            let in_guild = decision.reader().membership(guild, target).await?;
+            if channel.is_some() && in_guild.is_none_or(|row| row.membership != Membership::Join) {
+                return Err(RoomsError::forbidden(
+                    "only members of the guild can be invited to its channels",
+                ));
+            }
         }
         let content = member_content("invite", &self.profile, self.reason.as_deref());
         let event = NewPdu::state(self.actor.user.clone(), "m.room.member", self.target.as_str(), content);

@@ -1,21 +1,22 @@
 //! Redaction: what an event said is taken out of the log and of every view.
 //!
-//! One's own events always; another's by power level, or in a guild by the steward for a member whose roles
+//! A message takes the edits of its author along. One's own events always; another's by power level, or in a guild by the steward for a member whose roles
 //! allow it. **Invariant**: the redacted form is written in the redaction's own commit, so no reader ever
 //! finds the content again.
 
 use nexus_event_store::{
-    RoomNo, Rows as _, UserNo,
+    RoomNo, Rows as _, Scan, UserNo,
     catalogue::{Events, Transactions},
     rows::{EventPlace, TransactionMark},
 };
 use nexus_views::{
     Event, Membership, Permissions,
     project::{NewEvent, project_redaction},
+    rows::{RelationKind, Relations},
 };
 use ruma::{CanonicalJsonObject, CanonicalJsonValue, OwnedEventId, OwnedRoomId};
 use serde::Deserialize;
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 use crate::{
     Actor, Appended, Rooms, RoomsError, Sent, TxnKey,
@@ -27,6 +28,9 @@ use crate::{
 
 /// State without whose content a room is closed to everybody.
 const LASTING: [&str; 2] = ["m.room.create", "m.room.server_acl"];
+
+/// The most edits that are redacted with their message; a commit has room for so many events.
+const EDITS_MAX: usize = 200;
 
 /// An event to redact.
 #[derive(Clone, Debug)]
@@ -91,7 +95,7 @@ impl Decide for RedactEvent<'_> {
         if LASTING.contains(&target.pdu.event_type()) && target.pdu.state_key().is_some() {
             return Err(RoomsError::forbidden("this event cannot be redacted"));
         }
-        let mut event = self.event(user);
+        let mut by_steward = false;
         if target.pdu.sender() != self.actor.user || !joined {
             match info.guild {
                 Some(guild) => {
@@ -103,17 +107,18 @@ impl Decide for RedactEvent<'_> {
                             return Err(RoomsError::forbidden("stewards do not redact state"));
                         }
                     }
-                    event.sender = decision.rooms.steward()?;
-                    // A guild's rooms have it in the content: what is vouched for names its target.
-                    let redacts = CanonicalJsonValue::String(self.redact.event_id.to_string());
-                    event.content.insert("redacts".to_owned(), redacts);
-                    let reason = self.redact.reason.as_deref();
-                    event.content = decision.on_behalf_of(self.actor, "redact", reason, event.content)?;
+                    by_steward = true;
                 }
                 None => need_redact_level(decision, self.room, self.actor).await?,
             }
         }
+        let mut event = self.redaction(decision, &target, by_steward)?;
+        event.transaction = self.mark(user);
         let appended = apply(decision, self.room, event, &target).await?;
+        for edit in edits_left(decision, &target).await? {
+            let event = self.redaction(decision, &edit, by_steward)?;
+            apply(decision, self.room, event, &edit).await?;
+        }
         if let Some(key) = &key {
             decision.tx.put::<Transactions>(key, &EventPlace { room: appended.room, event: appended.no });
         }
@@ -122,22 +127,51 @@ impl Decide for RedactEvent<'_> {
 }
 
 impl RedactEvent<'_> {
-    fn event(&self, user: UserNo) -> NewPdu {
+    /// The redaction of `target`, by the actor or for the actor by the steward.
+    fn redaction(
+        &self,
+        decision: &Decision<'_>,
+        target: &Event,
+        by_steward: bool,
+    ) -> Result<NewPdu, RoomsError> {
+        let redacts = target.pdu.event_id().to_owned();
         let mut content = CanonicalJsonObject::new();
         if let Some(reason) = &self.redact.reason {
             content.insert("reason".to_owned(), CanonicalJsonValue::String(reason.clone()));
         }
-        let transaction = self.redact.txn.as_ref().map(|txn| TransactionMark {
-            user,
-            device: self.actor.device.clone(),
-            id: txn.id.clone(),
-        });
-        NewPdu {
-            redacts: Some(self.redact.event_id.clone()),
-            transaction,
-            ..NewPdu::message(self.actor.user.clone(), "m.room.redaction", content)
+        let mut sender = self.actor.user.clone();
+        if by_steward {
+            sender = decision.rooms.steward()?;
+            // A guild's rooms have it in the content: what is vouched for names its target.
+            content.insert("redacts".to_owned(), CanonicalJsonValue::String(redacts.to_string()));
+            let reason = self.redact.reason.as_deref();
+            content = decision.on_behalf_of(self.actor, "redact", reason, content)?;
+        }
+        let event = NewPdu::message(sender, "m.room.redaction", content);
+        Ok(NewPdu { redacts: Some(redacts), ..event })
+    }
+
+    fn mark(&self, user: UserNo) -> Option<TransactionMark> {
+        let txn = self.redact.txn.as_ref()?;
+        Some(TransactionMark { user, device: self.actor.device.clone(), id: txn.id.clone() })
+    }
+}
+
+/// The author's edits of a message that was just redacted, newest first: they say what it said. Of more than
+/// [`EDITS_MAX`] the oldest stay.
+async fn edits_left(decision: &Decision<'_>, target: &Event) -> Result<Vec<Arc<Event>>, RoomsError> {
+    let scan = Scan::prefix::<Relations>(&(target.room, target.no));
+    let mut edits = Vec::new();
+    for ((room, _, event), kind) in decision.tx.scan::<Relations>(scan.reverse()).await? {
+        if kind != RelationKind::Replace || edits.len() == EDITS_MAX {
+            continue;
+        }
+        let edit = decision.reader().event(EventPlace { room, event }).await?;
+        if edit.pdu.sender() == target.pdu.sender() && edit.redacted_by.is_none() {
+            edits.push(edit);
         }
     }
+    Ok(edits)
 }
 
 /// Appends the redaction and empties its target, in the log and in the views.

@@ -332,7 +332,7 @@ impl Reading<'_> {
             Some(Removed::Edit(message)) => {
                 self.add(guild, What::MessageChanged { channel, message, edit: None }).await
             }
-            Some(Removed::Reaction(..) | Removed::Other) | None => Ok(()),
+            Some(Removed::Reaction(..) | Removed::EditOfRemoved(_) | Removed::Other) | None => Ok(()),
         }
     }
 
@@ -346,7 +346,9 @@ impl Reading<'_> {
             None => self.related(event, sender).await?,
         };
         match found {
-            Some(Removed::Edit(message)) if self.wrote(channel, message, event).await? => {
+            Some(Removed::Edit(message) | Removed::EditOfRemoved(message))
+                if self.wrote(channel, message, event).await? =>
+            {
                 self.add(guild, What::MessageChanged { channel, message, edit: Some(edit) }).await
             }
             Some(Removed::Reaction(message, emoji, user)) if is_counted(&emoji) => {
@@ -367,7 +369,7 @@ impl Reading<'_> {
         let Some(message) = target.and_then(|target| target.snowflake) else { return Ok(None) };
         Ok(match relates["rel_type"].as_str() {
             Some("m.replace") => Some(Removed::Edit(message)),
-            Some("m.annotation") => {
+            Some("m.annotation") if event.pdu.event_type() == "m.reaction" => {
                 let emoji = relates["key"].as_str().unwrap_or_default().to_owned();
                 Some(Removed::Reaction(message, emoji, sender))
             }

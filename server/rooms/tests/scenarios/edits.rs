@@ -89,3 +89,25 @@ fn without_the_permission_to_write_only_real_edits_are_let_through() {
         assert_eq!(refusal, missing(Permissions::SEND_MESSAGES));
     });
 }
+
+/// What a message said is in its edits too.
+#[test]
+fn a_redacted_message_takes_its_authors_edits_along() {
+    play(async |scene| {
+        let guild = scene.guild("ana").await;
+        scene.comes_in(&guild, "ana", "ben").await;
+        let sent = scene.send("ben", text(&guild.general, "first")).await;
+        let mut edits = Vec::new();
+        for body in ["second", "third"] {
+            edits.push(scene.send("ben", edit(&guild.general, &sent, body)).await);
+        }
+        let before = scene.store().visible();
+        // Whoever it is that takes the message away.
+        scene.rooms.redact(&actor("ana"), redaction(&guild.general, &sent)).await.unwrap();
+        assert_eq!(scene.store().visible(), before.next(), "in one commit");
+        for event in edits.iter().chain([&sent]) {
+            assert_eq!(scene.event(event).await.pdu.content().get(), "{}");
+        }
+        assert!(scene.message(&sent).await.is_none());
+    });
+}

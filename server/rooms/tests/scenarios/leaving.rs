@@ -1,7 +1,10 @@
 //! Leaving and deleting guilds.
 
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use nexus_rooms::Rejection;
 use nexus_views::{Membership, Permissions};
+use serde_json::json;
+use sha2::{Digest, Sha256};
 
 use crate::scene::{actor, missing, play, play_from, text};
 
@@ -103,5 +106,43 @@ fn a_deleted_guild_is_gone_for_everybody() {
         assert_eq!(refusal, missing(Permissions::VIEW_CHANNEL));
         let refusal = scene.refused(scene.rooms.delete_guild(&actor("ana"), guild.room.no)).await;
         assert_eq!(refusal, Rejection::UnknownGuild);
+    });
+}
+
+#[test]
+fn who_comes_back_comes_back_without_roles() {
+    play(async |scene| {
+        let guild = scene.guild("ana").await;
+        scene.comes_in(&guild, "ana", "ben").await;
+        let plain = scene.permissions(&guild, "ben").await;
+        let role =
+            json!({ "name": "Mods", "permissions": Permissions::BAN_MEMBERS.0.to_string(), "position": 1 });
+        scene.decree(&guild, "nexus.role", "123456789012345678", role).await;
+        let ben = json!({ "user": actor("ben").user, "roles": ["123456789012345678"] });
+        scene.decree(&guild, "nexus.member", &state_key("ben"), ben).await;
+        assert_eq!(scene.permissions(&guild, "ben").await, plain.with(Permissions::BAN_MEMBERS));
+        scene.rooms.leave_guild(&actor("ben"), guild.room.no).await.unwrap();
+        scene.comes_in(&guild, "ana", "ben").await;
+        assert_eq!(scene.permissions(&guild, "ben").await, plain);
+    });
+}
+
+/// The state key that stewards use for a member.
+fn state_key(name: &str) -> String {
+    URL_SAFE_NO_PAD.encode(&Sha256::digest(actor(name).user.as_bytes())[..16])
+}
+
+#[test]
+fn an_invite_to_a_channel_does_not_lead_past_the_guild() {
+    play(async |scene| {
+        let guild = scene.guild("ana").await;
+        let (ana, eve) = (actor("ana"), actor("eve"));
+        let invited = scene.rooms.invite(&ana, &guild.general.id, &eve.user, None);
+        assert!(matches!(scene.refused(invited).await, Rejection::Forbidden { .. }));
+        scene.comes_in(&guild, "ana", "eve").await;
+        scene.rooms.invite(&ana, &guild.general.id, &eve.user, None).await.unwrap();
+        scene.rooms.leave_guild(&eve, guild.room.no).await.unwrap();
+        let joined = scene.rooms.join(&eve, &guild.general.id, None);
+        assert!(matches!(scene.refused(joined).await, Rejection::Forbidden { .. }));
     });
 }

@@ -74,9 +74,10 @@ async fn unrelate(tx: &Tx, target: &Event, sender: UserNo) -> Result<RemovedRow,
         }
         RelationKind::Replace => {
             let Some(snowflake) = parent_row.snowflake else { return Ok(RemovedRow::Other) };
-            if let Some(mut message) = tx.row::<Messages>(&(target.room, snowflake)).await?
-                && message.edit.as_ref().is_some_and(|edit| edit.event == target.no)
-            {
+            let Some(mut message) = tx.row::<Messages>(&(target.room, snowflake)).await? else {
+                return Ok(RemovedRow::EditOfRemoved(snowflake));
+            };
+            if message.edit.as_ref().is_some_and(|edit| edit.event == target.no) {
                 message.edit = newest_edit(tx, target, parent.event, &message).await?;
                 tx.put::<Messages>(&(target.room, snowflake), &message);
             }
