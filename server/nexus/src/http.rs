@@ -133,7 +133,7 @@ fn limited(body: Body) -> Body {
 }
 
 /// The most of a refused body that is read for the sake of its sender.
-const DISCARD_BYTES_MAX: usize = 16 << 20;
+const DISCARD_BYTES_MAX: usize = 64 << 20;
 /// The longest that takes.
 const DISCARD_TIMEOUT: Duration = Duration::from_secs(10);
 
