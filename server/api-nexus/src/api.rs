@@ -8,7 +8,6 @@ use axum::extract::FromRef;
 use nexus_accounts::Accounts;
 use nexus_rooms::Rooms;
 use nexus_views::Views;
-use ruma::OwnedServerName;
 use tokio::sync::watch;
 
 use crate::{gateway::Gateway, objects::Objects};
@@ -18,8 +17,6 @@ use crate::{gateway::Gateway, objects::Objects};
 pub struct NexusConfig {
     /// Where clients reach this server, `http` or `https`, without a slash at the end.
     pub public_url: String,
-    /// What follows the colon in a user id.
-    pub server_name: OwnedServerName,
 }
 
 impl NexusConfig {
@@ -92,10 +89,7 @@ mod tests {
 
     #[test]
     fn the_gateway_is_beside_the_api() {
-        let url = |public_url: &str| {
-            let server_name = ruma::server_name!("example.org").to_owned();
-            NexusConfig { public_url: public_url.to_owned(), server_name }.gateway_url()
-        };
+        let url = |public_url: &str| NexusConfig { public_url: public_url.to_owned() }.gateway_url();
         assert_eq!(url("http://localhost:8080"), "ws://localhost:8080/gateway");
         assert_eq!(url("https://chat.example.org/"), "wss://chat.example.org/gateway");
     }

@@ -178,7 +178,7 @@ impl Server {
         let rooms_config = RoomsConfig { default_version: RoomVersion::V12 };
         let rooms = Rooms::new(views.clone(), Arc::new(signer()), profiles, rooms_config);
         let (closing, seen) = watch::channel(false);
-        let config = NexusConfig { public_url: "http://a.example".to_owned(), server_name: name };
+        let config = NexusConfig { public_url: "http://a.example".to_owned() };
         let api = NexusApi::new(rooms, views.clone(), accounts, config, seen);
         let gateway = Gateway::from_ref(&api);
         Self { router: router(api), gateway, views, clock, store, _closing: closing }

@@ -77,7 +77,7 @@ pub(crate) async fn build(ground: &Ground<'_>) -> Result<Parts> {
     let public_url = ground.public_url.as_str().trim_end_matches('/').to_owned();
     let matrix = MatrixConfig { public_url: public_url.clone() };
     let matrix = MatrixApi::new(rooms.clone(), views.clone(), accounts.clone(), matrix);
-    let nexus = NexusConfig { public_url, server_name: ground.config.server_name.clone() };
+    let nexus = NexusConfig { public_url };
     let nexus = NexusApi::new(rooms, views, accounts, nexus, ground.closing.clone());
     Ok(Parts {
         nexus_api: nexus_api_nexus::router(nexus),
