@@ -65,14 +65,11 @@ pub(crate) async fn build(ground: &Ground<'_>) -> Result<Parts> {
     }
     let accounts = accounts(ground, &store).await?;
     let views = Views::new(store.clone(), ground.config.server_name.clone());
-    let version = ground.config.rooms.default_version.as_str();
-    let default_version = RoomVersion::parse(version)
-        .ok_or_else(|| anyhow!("rooms.default_version: room version {version} is not supported"))?;
     let rooms = Rooms::new(
         views.clone(),
         Arc::clone(&ground.keys) as Arc<dyn Signer>,
         Arc::new(AccountProfiles(accounts.clone())),
-        RoomsConfig { default_version },
+        RoomsConfig { default_version: ground.config.rooms.default_version },
     );
     let public_url = ground.public_url.as_str().trim_end_matches('/').to_owned();
     let matrix = MatrixConfig { public_url: public_url.clone() };
