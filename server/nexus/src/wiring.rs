@@ -21,7 +21,7 @@ use nexus_event_store::{
 };
 use nexus_federation::ServerKeys;
 use nexus_rooms::{Rooms, RoomsConfig};
-use nexus_state_resolution::{RoomVersion, Signer};
+use nexus_state_resolution::Signer;
 use nexus_views::{Views, rebuild};
 use tokio::sync::watch;
 
