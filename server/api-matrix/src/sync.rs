@@ -97,12 +97,8 @@ impl Answer {
 
     /// The JSON of the reply.
     pub(crate) fn write(&self, next_batch: SyncToken) -> String {
-        let sections = [
-            ("join", &self.join),
-            ("invite", &self.invite),
-            ("knock", &self.knock),
-            ("leave", &self.leave),
-        ];
+        let sections =
+            [("join", &self.join), ("invite", &self.invite), ("knock", &self.knock), ("leave", &self.leave)];
         let bytes: usize =
             sections.iter().flat_map(|(_, rooms)| rooms.iter()).map(|(_, text)| text.len()).sum();
         let mut out = String::with_capacity(bytes + 512);
@@ -164,8 +160,7 @@ pub(crate) async fn answer(client: &Client<'_>, moment: &Moment) -> Result<Answe
                 (&mut answer.knock, Some(knocked::section(client, *room, row).await?))
             }
             Membership::Leave | Membership::Ban
-                if client.wants_left(row)
-                    && !views.is_forgotten(*room, client.viewer.user, row).await? =>
+                if client.wants_left(row) && !views.is_forgotten(*room, client.viewer.user, row).await? =>
             {
                 (&mut answer.leave, Some(left::section(client, *room, row, &ignored).await?))
             }

@@ -7,13 +7,7 @@ use nexus_rooms::Rooms;
 use nexus_views::Views;
 use serde_json::{Value, json};
 
-use crate::{
-    auth::Auth,
-    body::OptionalBody,
-    error::ApiError,
-    path::Segments,
-    room_name::room_of_name,
-};
+use crate::{auth::Auth, body::OptionalBody, error::ApiError, path::Segments, room_name::room_of_name};
 
 /// Asks to be let into a room.
 pub(crate) async fn post(

@@ -1,9 +1,6 @@
 //! Routes of rooms beyond sending and reading: who may be in them, how they are found.
 
-use axum::{
-    Router,
-    routing::post,
-};
+use axum::{Router, routing::post};
 
 use crate::{
     api::MatrixApi,

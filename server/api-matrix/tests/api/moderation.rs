@@ -231,7 +231,8 @@ async fn restricted_rooms_say_why_they_stay_shut() {
     bob.join(&odd).await;
     // Whom the room has let in stays when the reason is gone, until they leave.
     bob.leave(&lobby).await;
-    bob.set_state(&inner, "m.room.member", &bob.id, json!({ "membership": "join", "displayname": "B" })).await;
+    bob.set_state(&inner, "m.room.member", &bob.id, json!({ "membership": "join", "displayname": "B" }))
+        .await;
     bob.leave(&inner).await;
     assert_eq!(join(&bob, &inner).await.error(), "403 M_FORBIDDEN");
     // With nobody left who could invite, nobody can come in.
