@@ -55,8 +55,7 @@ static RULES: [RoomVersionRules; RoomVersion::ALL.len()] = [
     RoomVersionRules::V12,
 ];
 
-const NAMES: [&str; RoomVersion::ALL.len()] =
-    ["1", "2", "3", "4", "5", "6", "7", "8", "9", "10", "11", "12"];
+const NAMES: [&str; RoomVersion::ALL.len()] = ["1", "2", "3", "4", "5", "6", "7", "8", "9", "10", "11", "12"];
 
 impl RoomVersion {
     /// Every supported version, oldest first.

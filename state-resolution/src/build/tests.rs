@@ -62,26 +62,38 @@ fn a_message_with_text_beyond_ascii() {
 
 #[test]
 fn a_message_of_version_1_carries_its_id_and_the_hashes_of_what_it_cites() {
-    check(RoomVersion::V1, message_draft("hi"), expect![[r#"
+    check(
+        RoomVersion::V1,
+        message_draft("hi"),
+        expect![[r#"
         $XzSmup7by829niJlrO4x9w:a.example in !room:a.example
         {"auth_events":[["$auth",{"sha256":"aGFzaA"}]],"content":{"body":"hi","msgtype":"m.text"},"depth":7,"event_id":"$XzSmup7by829niJlrO4x9w:a.example","hashes":{"sha256":"KCuHDI80LEJ2ni4482dJ14ImPqbMfnQAAou94Rom78M"},"origin_server_ts":1700000000000,"prev_events":[["$prev",{"sha256":"aGFzaA"}]],"room_id":"!room:a.example","sender":"@alice:a.example","signatures":{"a.example":{"ed25519:t1":"MRjD2bATRiGMi9xiY/g0PxJxbkH1KjxZUFkXDVN/S3bAoCBbblyPyV+waxOOBja0GAZqEBFgkq607y1O/4GdBw"}},"type":"m.room.message"}
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
 fn a_message_of_version_3_has_an_id_in_the_standard_alphabet() {
-    check(RoomVersion::V3, message_draft("hi"), expect![[r#"
+    check(
+        RoomVersion::V3,
+        message_draft("hi"),
+        expect![[r#"
         $Dgk0//utIMIsLt/ZNRMWLYxZb34NYqCaXna26fHj9sE in !room:a.example
         {"auth_events":["$auth"],"content":{"body":"hi","msgtype":"m.text"},"depth":7,"hashes":{"sha256":"YJhujKvxCCuIzl1c/BlwHblurfORTMu+n74L+qL6IwI"},"origin_server_ts":1700000000000,"prev_events":["$prev"],"room_id":"!room:a.example","sender":"@alice:a.example","signatures":{"a.example":{"ed25519:t1":"8CLENgznDKFXEwN2ZjCP9rflMvwoYmYQzd95IeU8OGiAGX2H+eeAQQCBMwXmT9lfnieKl5ayR18PUpcSWujnCQ"}},"type":"m.room.message"}
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
 fn a_message_of_version_4_has_an_id_in_the_url_safe_alphabet() {
-    check(RoomVersion::V4, message_draft("hi"), expect![[r#"
+    check(
+        RoomVersion::V4,
+        message_draft("hi"),
+        expect![[r#"
         $Dgk0__utIMIsLt_ZNRMWLYxZb34NYqCaXna26fHj9sE in !room:a.example
         {"auth_events":["$auth"],"content":{"body":"hi","msgtype":"m.text"},"depth":7,"hashes":{"sha256":"YJhujKvxCCuIzl1c/BlwHblurfORTMu+n74L+qL6IwI"},"origin_server_ts":1700000000000,"prev_events":["$prev"],"room_id":"!room:a.example","sender":"@alice:a.example","signatures":{"a.example":{"ed25519:t1":"8CLENgznDKFXEwN2ZjCP9rflMvwoYmYQzd95IeU8OGiAGX2H+eeAQQCBMwXmT9lfnieKl5ayR18PUpcSWujnCQ"}},"type":"m.room.message"}
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]

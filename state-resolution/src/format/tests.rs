@@ -172,7 +172,10 @@ fn before_version_3_an_event_names_itself_and_cites_by_hash() {
                 event.insert(field.to_owned(), serde_json::from_value(value).unwrap());
             }
             let verdict = check_format(RoomVersion::V1, &event, 100);
-            format!("{field} {shown} => {}\n", verdict.map_or_else(|error| error.to_string(), |()| "fine".into()))
+            format!(
+                "{field} {shown} => {}\n",
+                verdict.map_or_else(|error| error.to_string(), |()| "fine".into())
+            )
         })
         .collect();
     expect![[r#"

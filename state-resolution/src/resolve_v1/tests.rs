@@ -106,7 +106,12 @@ fn where_nothing_is_allowed_the_shallowest_stays() {
     let topic = ("m.room.topic".to_owned(), String::new());
     // States that lack everything that allows the topics.
     let bare = |branch: &Branch| Branch {
-        state: branch.state.iter().filter(|(key, _)| **key == topic).map(|(k, v)| (k.clone(), v.clone())).collect(),
+        state: branch
+            .state
+            .iter()
+            .filter(|(key, _)| **key == topic)
+            .map(|(k, v)| (k.clone(), v.clone()))
+            .collect(),
         tip: branch.tip.clone(),
     };
     let state = room.resolve(&[bare(&left), bare(&right)], &Interned::in_order(&room));

@@ -11,8 +11,8 @@ use std::{
 };
 
 use nexus_state_resolution::{
-    AuthError, Citation, Draft, Pdu, ResolutionSource, RoomVersion, Signer, StateSnapshot, auth_types, authorise,
-    build, resolve,
+    AuthError, Citation, Draft, Pdu, ResolutionSource, RoomVersion, Signer, StateSnapshot, auth_types,
+    authorise, build, resolve,
 };
 use ruma::{
     CanonicalJsonObject, EventId, MilliSecondsSinceUnixEpoch, OwnedEventId, OwnedServerName, OwnedUserId,
