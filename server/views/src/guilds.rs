@@ -339,7 +339,13 @@ impl Views {
             id: self.user_snowflake(user).await?,
             nick: extra.nick,
             // The roles that there still are: deleting one touches no member.
-            roles: self.reader().held_roles(guild, &extra.roles).await?.iter().map(|role| Snowflake(role.id)).collect(),
+            roles: self
+                .reader()
+                .held_roles(guild, &extra.roles)
+                .await?
+                .iter()
+                .map(|role| Snowflake(role.id))
+                .collect(),
             joined_at_ms: membership.since_ms,
             timeout_until_ms: extra.timeout_until_ms,
             membership,
@@ -402,7 +408,9 @@ impl Views {
         user: UserNo,
     ) -> Result<Permissions, ViewError> {
         let now_ms = self.store.world().now().0;
-        let Some(channel) = channel else { return self.reader().permissions(guild, None, user, now_ms).await };
+        let Some(channel) = channel else {
+            return self.reader().permissions(guild, None, user, now_ms).await;
+        };
         let overwrites = self.overwrite_rows(channel).await?;
         let place = Place { kind: self.info(channel).await?.kind, in_thread, overwrites: &overwrites };
         self.reader().permissions(guild, Some(place), user, now_ms).await

@@ -276,13 +276,15 @@ pub fn in_channel(member: &Member<'_>, place: &Place<'_>) -> Permissions {
         return Permissions::NONE;
     }
     let roles = |id: u64| member.roles.iter().find(|role| role.id == id && id != 0);
-    let bits = apply(base, overwrites, |target| (target == OverwriteTarget::Role(0)).then_some(member.everyone));
+    let bits =
+        apply(base, overwrites, |target| (target == OverwriteTarget::Role(0)).then_some(member.everyone));
     let bits = apply(bits, overwrites, |target| match target {
         OverwriteTarget::Role(id) => roles(id).copied(),
         OverwriteTarget::Member(_) | OverwriteTarget::Unreadable => None,
     });
     let own = HeldRole { id: 0, bits: Permissions::NONE, unreadable: false };
-    let bits = apply(bits, overwrites, |target| (target == OverwriteTarget::Member(member.user)).then_some(own));
+    let bits =
+        apply(bits, overwrites, |target| (target == OverwriteTarget::Member(member.user)).then_some(own));
     let bits = implied(bits, place);
     if member.timed_out { kept_in_timeout(bits) } else { bits }
 }

@@ -157,7 +157,8 @@ fn may_in_channel(case: &Case, one: Permissions) -> bool {
     if may_everything(case) {
         return true;
     }
-    let sends = if case.in_thread { Permissions::SEND_MESSAGES_IN_THREADS } else { Permissions::SEND_MESSAGES };
+    let sends =
+        if case.in_thread { Permissions::SEND_MESSAGES_IN_THREADS } else { Permissions::SEND_MESSAGES };
     let can_send = granted(case, sends);
     let is_spoken = matches!(case.kind, ChannelKind::Voice | ChannelKind::Stage);
     let is_outside = is_spoken && !granted(case, Permissions::CONNECT);

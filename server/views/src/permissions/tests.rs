@@ -99,8 +99,7 @@ fn a_thread_has_a_permission_to_send_of_its_own() {
 #[test]
 fn what_cannot_be_read_denies() {
     let emptied = HeldRole { unreadable: true, ..role(1, SEND) };
-    let overwrites =
-        [overwrite(OverwriteTarget::Role(1), Permissions::PIN_MESSAGES.0, ATTACH | SEND)];
+    let overwrites = [overwrite(OverwriteTarget::Role(1), Permissions::PIN_MESSAGES.0, ATTACH | SEND)];
     let held = in_channel(&member(&[emptied]), &text(&overwrites));
     assert_eq!(held, Permissions(VIEW), "its denials stay, its allowances go");
     let overwrites =
