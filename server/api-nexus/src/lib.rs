@@ -9,6 +9,7 @@
 
 mod access;
 mod api;
+mod audit_reason;
 mod auth;
 mod body;
 mod compose;
