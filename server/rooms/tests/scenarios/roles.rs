@@ -78,7 +78,7 @@ fn a_new_role_is_the_lowest_and_one_event() {
         let (guild, _) = three_ranks(scene).await;
         assert_eq!(scene.order(&guild).await, ["@everyone", "low", "middle", "high"]);
         let before = scene.timeline(&guild.room).await.len();
-        scene.role(&guild, "", Permissions::ALL).await;
+        scene.role(&guild, "another", Permissions::ALL).await;
         assert_eq!(scene.timeline(&guild.room).await.len(), before + 1);
         let position = scene.store().visible();
         // What changes nothing makes no event.
