@@ -11,25 +11,33 @@ use nexus_event_store::{Rows as _, catalogue::Rooms};
 use nexus_state_resolution::RoomVersion;
 use ruma::{OwnedRoomId, OwnedServerName, OwnedUserId, RoomId, ServerName, UserId};
 
+pub mod audit;
 mod event;
 mod guilds;
 mod members;
 mod messages;
+pub mod names;
 pub mod permissions;
+pub mod pins;
+pub mod polls;
 pub mod project;
 mod reader;
 pub mod rebuild;
 mod rooms;
 pub mod rows;
+pub mod threads;
 mod timeline;
 mod typing;
+pub mod unread;
 
 pub use event::{Caches, Event};
 pub use guilds::{Channel, DISCOVERABLE, Guild, GuildMember, Overwrite, Role, role_snowflake};
 pub use messages::{Message, Page, ReactionCount, Removed};
 pub use permissions::Permissions;
+pub use pins::Pin;
 pub use reader::Reader;
 pub use rows::{ChannelKind, Membership, MembershipRow, OverwriteTarget, RoomInfo};
+pub use threads::{Thread, ThreadState};
 pub use timeline::{TimelineItem, TimelineKey, TimelineSlice};
 pub use typing::Typing;
 
@@ -43,6 +51,7 @@ pub struct Views {
     server_name: OwnedServerName,
     caches: Arc<Caches>,
     typing: Arc<Typing>,
+    receipt_news: Arc<unread::ReceiptNews>,
 }
 
 impl Views {
@@ -50,7 +59,8 @@ impl Views {
     #[must_use]
     pub fn new(store: Store, server_name: OwnedServerName) -> Self {
         let typing = Arc::new(Typing::new(store.clone()));
-        Self { store, server_name, caches: Arc::default(), typing }
+        let receipt_news = Arc::new(unread::ReceiptNews::new(store.visible()));
+        Self { store, server_name, caches: Arc::default(), typing, receipt_news }
     }
 
     /// The store that is read.
