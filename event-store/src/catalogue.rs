@@ -93,6 +93,7 @@ pub mod numbers {
     pub const AUDIT: u8 = 50;
     pub const NAMES: u8 = 51;
     pub const MEMBER_ORDER: u8 = 52;
+    pub const USER_WORDS: u8 = 59;
     // Primary records of accounts.
     pub const ACCOUNTS: u8 = 64;
     pub const DEVICES: u8 = 65;
@@ -113,6 +114,12 @@ pub mod numbers {
     pub const RECEIPTS: u8 = 106;
     pub const RECEIPT_ORDER: u8 = 107;
     pub const THREAD_MEMBERS: u8 = 108;
+    // Primary records of rooms, beside the log.
+    pub const ALIASES: u8 = 113;
+    pub const ROOM_ALIASES: u8 = 114;
+    pub const PUBLISHED: u8 = 115;
+    pub const FORGOTTEN: u8 = 116;
+    pub const PROFILE_FIELDS: u8 = 117;
 }
 
 table! {

@@ -28,6 +28,7 @@ use thiserror::Error;
 use crate::{
     Pdu, RoomVersion,
     conflict::{Split, auth_difference, subgraph},
+    resolve_v1::resolve_v1,
 };
 
 /// A state: for each `(type, state_key)` the interned id of its event.
@@ -60,12 +61,6 @@ pub enum ResolveError {
     /// The source cannot tell an auth chain.
     #[error("an auth chain is not held")]
     NoAuthChain,
-    /// The room version has no such algorithm.
-    #[error("room version {version} has another state resolution")]
-    Unsupported {
-        /// The room version.
-        version: RoomVersion,
-    },
     /// An event is too malformed for the algorithm.
     #[error("resolve state")]
     Algorithm(#[source] state_res::Error),
@@ -77,7 +72,9 @@ pub fn resolve<Id: Copy + Eq + Hash + Ord>(
     snapshots: &[StateSnapshot<Id>],
     source: &impl ResolutionSource<Id>,
 ) -> Result<StateSnapshot<Id>, ResolveError> {
-    let rules = version.rules().state_res.v2_rules().ok_or(ResolveError::Unsupported { version })?;
+    let Some(rules) = version.rules().state_res.v2_rules() else {
+        return resolve_v1(version, snapshots, source);
+    };
     let split = Split::new(snapshots);
     let conflicted = split.conflicted_ids();
     if conflicted.is_empty() {

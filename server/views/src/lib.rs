@@ -23,6 +23,7 @@ pub mod polls;
 pub mod project;
 mod reader;
 pub mod rebuild;
+pub mod records;
 mod rooms;
 pub mod rows;
 pub mod threads;

@@ -93,10 +93,16 @@ pub async fn project(tx: &Tx, event: NewEvent<'_>) -> Result<(), StoreError> {
         ("m.room.pinned_events", "") => pins::project(tx, event, &content).await,
         // Anyone may write any state into a room of their own: only a steward's makes it a guild.
         (kind, _) if kind.starts_with("nexus.") && !is_steward(event.pdu.sender()) => Ok(()),
-        ("nexus.guild", "") => guild::project_guild(tx, event, &content).await,
+        ("nexus.guild", "") => {
+            names::guild_changes(tx, event.room, &content).await?;
+            guild::project_guild(tx, event, &content).await
+        }
         ("nexus.channel", channel) => guild::project_channel(tx, event, channel, &content).await,
         ("nexus.role", key) => guild::project_role(tx, event, key, &content).await,
-        ("nexus.member", _) => guild::project_member(tx, event, &content).await,
+        ("nexus.member", _) => {
+            names::nick(tx, event.room, &content).await?;
+            guild::project_member(tx, event, &content).await
+        }
         ("nexus.overwrite", key) => guild::project_overwrite(tx, event, key, &content).await,
         ("nexus.thread", root) => thread::project(tx, event, root, &content).await,
         _ => Ok(()),

@@ -3,7 +3,7 @@
 use nexus_event_store::{Rows as _, StoreError, Tx, catalogue::RoomNumbers, codec::Text};
 use serde_json::Value;
 
-use super::{NewEvent, bits, change_info, names, strings, text};
+use super::{NewEvent, bits, change_info, strings, text};
 use crate::rows::{
     ChannelKind, GuildChannels, GuildMemberRow, GuildMembers, GuildOverwrites, GuildRoles, GuildRow, Guilds,
     Infos, OverwriteRow, OverwriteTarget, RoleRow,
@@ -11,7 +11,6 @@ use crate::rows::{
 
 /// `nexus.guild`: makes a room a guild. One without an owner is none.
 pub(super) async fn project_guild(tx: &Tx, event: NewEvent<'_>, content: &Value) -> Result<(), StoreError> {
-    names::guild_changes(tx, event.room, text(content, "owner").is_some(), &strings(content, "features")).await?;
     let Some(owner) = text(content, "owner") else {
         tx.delete::<Guilds>(&event.room);
         return change_info(tx, event.room, |info| info.is_guild = false).await;
@@ -93,7 +92,6 @@ pub(super) async fn project_member(tx: &Tx, event: NewEvent<'_>, content: &Value
         roles: strings(content, "roles").iter().filter_map(|id| id.parse().ok()).collect(),
         timeout_until_ms: content.get("timeout_until_ms").and_then(Value::as_u64),
     };
-    names::nick(tx, event.room, user, row.nick.as_deref()).await?;
     tx.put::<GuildMembers>(&(event.room, user), &row);
     Ok(())
 }

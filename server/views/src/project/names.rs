@@ -2,11 +2,13 @@
 
 use nexus_event_store::{
     RoomNo, Rows as _, Scan, StoreError, Tx, UserNo,
-    catalogue::{UserSnowflakes, Users},
+    catalogue::{UserNumbers, UserSnowflakes, Users},
+    codec::Text,
 };
 use ruma::UserId;
+use serde_json::Value;
 
-use super::is_steward;
+use super::{is_steward, strings, text};
 use crate::{
     DISCOVERABLE,
     names::{MemberOrder, Names, OPEN_GUILDS, name_key},
@@ -72,7 +74,10 @@ fn write(tx: &Tx, scope: RoomNo, name: &str, number: u64, add: bool) {
 }
 
 /// A member gets another nickname; the old one is still in the views.
-pub(super) async fn nick(tx: &Tx, guild: RoomNo, user: UserNo, nick: Option<&str>) -> Result<(), StoreError> {
+pub(super) async fn nick(tx: &Tx, guild: RoomNo, content: &Value) -> Result<(), StoreError> {
+    let nick = text(content, "nick");
+    let Some(user) = text(content, "user") else { return Ok(()) };
+    let Some(user) = tx.row::<UserNumbers>(&Text(user)).await? else { return Ok(()) };
     if tx.row::<Guilds>(&guild).await?.is_none() {
         return Ok(());
     }
@@ -87,19 +92,15 @@ pub(super) async fn nick(tx: &Tx, guild: RoomNo, user: UserNo, nick: Option<&str
     let user_id = tx.existing::<Users>(&user).await?;
     let Ok(user_id) = <&UserId>::try_from(user_id.as_str()) else { return Ok(()) };
     // The old nickname may have been one of the other names, too.
-    for name in [Some(user_id.localpart()), shown.name.as_deref(), nick].into_iter().flatten() {
+    for name in [Some(user_id.localpart()), shown.name.as_deref(), nick.as_deref()].into_iter().flatten() {
         write(tx, guild, name, user.0, true);
     }
     Ok(())
 }
 
 /// `nexus.guild` changes; the old one is still in the views.
-pub(super) async fn guild_changes(
-    tx: &Tx,
-    room: RoomNo,
-    is_guild: bool,
-    features: &[String],
-) -> Result<(), StoreError> {
+pub(super) async fn guild_changes(tx: &Tx, room: RoomNo, content: &Value) -> Result<(), StoreError> {
+    let (is_guild, features) = (text(content, "owner").is_some(), strings(content, "features"));
     let before = tx.row::<Guilds>(&room).await?;
     if let Some(name) = tx.row::<Infos>(&room).await?.and_then(|info| info.name) {
         let is_open = is_guild && features.iter().any(|feature| feature == DISCOVERABLE);
