@@ -7,10 +7,12 @@ use nexus_event_store::{
     event_id::EventIdKey,
     rows::EventRow,
 };
+use ruma::UserId;
 use serde_json::Value;
 
 use super::{NewEvent, message::type_of, requested_by, strings, text};
 use crate::{
+    Event,
     audit::{Audit, AuditAction as Action, AuditRow, AuditTarget as Target, entry_id},
     pins::Pinned,
     project::is_message_type,
@@ -24,11 +26,7 @@ use crate::{
 pub(super) async fn project(tx: &Tx, event: NewEvent<'_>, content: &Value) -> Result<(), StoreError> {
     let Some(actor) = requested_by(event.pdu.sender(), content) else { return Ok(()) };
     let actor = tx.intern_user(actor).await?;
-    let guild = match tx.row::<Guilds>(&event.room).await? {
-        Some(_) => Some(event.room),
-        None => tx.row::<Infos>(&event.room).await?.and_then(|info| info.guild),
-    };
-    let Some(guild) = guild else { return Ok(()) };
+    let Some(guild) = guild_of(tx, event.room).await? else { return Ok(()) };
     let found = if guild == event.room {
         in_guild(tx, event, content).await?
     } else {
@@ -40,6 +38,25 @@ pub(super) async fn project(tx: &Tx, event: NewEvent<'_>, content: &Value) -> Re
         tx.put::<Audit>(&(guild, id), &AuditRow { place, action, actor, target });
     }
     Ok(())
+}
+
+/// Forgets what an event did that is redacted.
+pub(super) async fn forget(tx: &Tx, event: &Event, content: &Value) -> Result<(), StoreError> {
+    if requested_by(event.pdu.sender(), content).is_none() {
+        return Ok(());
+    }
+    let id = entry_id(event.pdu.origin_server_ts().get().into(), event.no);
+    if let Some(guild) = guild_of(tx, event.room).await? {
+        tx.delete::<Audit>(&(guild, id));
+    }
+    Ok(())
+}
+
+async fn guild_of(tx: &Tx, room: RoomNo) -> Result<Option<RoomNo>, StoreError> {
+    match tx.row::<Guilds>(&room).await? {
+        Some(_) => Ok(Some(room)),
+        None => Ok(tx.row::<Infos>(&room).await?.and_then(|info| info.guild)),
+    }
 }
 
 type Found = Option<(Action, Target)>;
@@ -101,7 +118,10 @@ async fn overwrite(tx: &Tx, key: &str, content: &Value) -> Result<Found, StoreEr
 
 async fn member(tx: &Tx, guild: RoomNo, content: &Value) -> Result<Found, StoreError> {
     let Some(user) = text(content, "user") else { return Ok(None) };
-    let Some(user) = tx.row::<UserNumbers>(&Text(user)).await? else { return Ok(None) };
+    if UserId::parse(&user).is_err() {
+        return Ok(None);
+    }
+    let user = tx.intern_user(&user).await?;
     if requested(content) == "bot.add" {
         return Ok(Some((Action::BotAdd, Target::User(user))));
     }
@@ -114,7 +134,7 @@ async fn member(tx: &Tx, guild: RoomNo, content: &Value) -> Result<Found, StoreE
 }
 
 async fn membership(tx: &Tx, guild: RoomNo, user: &str, content: &Value) -> Result<Found, StoreError> {
-    let Some(user) = tx.row::<UserNumbers>(&Text::from(user)).await? else { return Ok(None) };
+    let user = tx.intern_user(user).await?;
     let before = tx.row::<Members>(&(guild, user)).await?.map(|row| row.membership);
     let now = content.get("membership").and_then(Value::as_str).and_then(Membership::parse);
     let action = match (before, now, requested(content)) {

@@ -12,7 +12,7 @@ use nexus_event_store::{
 use serde_json::Value;
 
 use super::{
-    NewEvent,
+    NewEvent, audit,
     mention::{self, Naming},
     message::{Slot, reaction_key, type_of},
     poll, project, relation, thread,
@@ -38,6 +38,8 @@ pub async fn project_redaction(
 }
 
 async fn remove(tx: &Tx, target: &Event, emptied: NewEvent<'_>) -> Result<RemovedRow, StoreError> {
+    let content: Value = target.pdu.content_as().unwrap_or(Value::Null);
+    audit::forget(tx, target, &content).await?;
     if target.pdu.state_key().is_some() {
         // What is left of a state event still is the state: derive from that.
         project(tx, emptied).await?;
@@ -45,7 +47,6 @@ async fn remove(tx: &Tx, target: &Event, emptied: NewEvent<'_>) -> Result<Remove
         Slot { room: target.room, id: snowflake, thread: None }.delete(tx);
         return Ok(RemovedRow::Message(snowflake));
     }
-    let content: Value = target.pdu.content_as().unwrap_or(Value::Null);
     let thread = thread::root_of(tx, target.room, target.no, &content).await?;
     let related = unrelate(tx, target, emptied.sender, &content).await?;
     let Some(id) = target.snowflake else { return Ok(related) };
