@@ -9,6 +9,7 @@ use anyhow::{Context as _, Result, anyhow};
 use axum::{Router, http::HeaderMap, routing::get};
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use nexus_accounts::{Accounts, AccountsConfig, PasswordCost, Registration};
+use nexus_admin::AdminParts;
 use nexus_api_matrix::{MatrixApi, MatrixConfig};
 use nexus_api_nexus::{NexusApi, NexusConfig};
 use nexus_event_store::{
@@ -54,6 +55,8 @@ pub(crate) struct Ground<'a> {
 pub(crate) struct Parts {
     pub(crate) nexus_api: Router,
     pub(crate) matrix_api: Router,
+    /// What the admin socket answers. Other parts merge theirs into it.
+    pub(crate) admin_api: Router,
     pub(crate) store: Store,
 }
 
@@ -74,6 +77,7 @@ pub(crate) async fn build(ground: &Ground<'_>) -> Result<Parts> {
         Arc::new(AccountProfiles(accounts.clone())),
         RoomsConfig { default_version },
     );
+    let admin_api = nexus_admin::routes(AdminParts { accounts: accounts.clone(), views: views.clone() });
     let public_url = ground.public_url.as_str().trim_end_matches('/').to_owned();
     let matrix = MatrixConfig { public_url: public_url.clone() };
     let matrix = MatrixApi::new(rooms.clone(), views.clone(), accounts.clone(), matrix);
@@ -82,6 +86,7 @@ pub(crate) async fn build(ground: &Ground<'_>) -> Result<Parts> {
     Ok(Parts {
         nexus_api: nexus_api_nexus::router(nexus),
         matrix_api: nexus_api_matrix::router(matrix),
+        admin_api,
         store,
     })
 }
