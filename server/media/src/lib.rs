@@ -20,7 +20,7 @@ pub mod tables;
 mod thumbnail;
 mod upload;
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use nexus_event_store::{Rows as _, Store, StoreError, UserNo, codec::Text, world::World};
 use tokio::sync::Semaphore;
@@ -71,6 +71,8 @@ struct Inner {
     blobs: Blobs,
     config: MediaConfig,
     decoders: Semaphore,
+    /// Read once.
+    link_key: OnceLock<[u8; 32]>,
 }
 
 /// The media of this server. Cheap to clone.
@@ -83,7 +85,8 @@ impl Media {
     /// The media whose rows are in `store` and whose content is in `blobs`.
     #[must_use]
     pub fn new(store: Store, blobs: Blobs, config: MediaConfig) -> Self {
-        Self { inner: Arc::new(Inner { store, blobs, config, decoders: Semaphore::new(DECODERS) }) }
+        let decoders = Semaphore::new(DECODERS);
+        Self { inner: Arc::new(Inner { store, blobs, config, decoders, link_key: OnceLock::new() }) }
     }
 
     /// The largest file that is taken.

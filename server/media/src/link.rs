@@ -94,11 +94,23 @@ impl Media {
         expires: &str,
         seal: &str,
     ) -> Result<bool, StoreError> {
+        let is_fresh = u64::from_str_radix(expires, 16).is_ok_and(|at| at >= self.world().now().0 / 1000);
+        Ok(is_fresh && self.was_link(link, issued, expires, seal).await?)
+    }
+
+    /// Whether a link with these times and seal was made here, however long ago.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn was_link(
+        &self,
+        link: Link<'_>,
+        issued: &str,
+        expires: &str,
+        seal: &str,
+    ) -> Result<bool, StoreError> {
         let number = |text: &str| u64::from_str_radix(text, 16).ok();
         let (Some(issued), Some(expires)) = (number(issued), number(expires)) else { return Ok(false) };
-        if expires < self.world().now().0 / 1000 {
-            return Ok(false);
-        }
         let key = self.link_key().await?;
         let good: String =
             link.seal(&key, issued, expires).iter().map(|byte| format!("{byte:02x}")).collect();
@@ -106,9 +118,12 @@ impl Media {
     }
 
     async fn link_key(&self) -> Result<[u8; 32], StoreError> {
+        if let Some(key) = self.inner.link_key.get() {
+            return Ok(*key);
+        }
         for _ in 0..ATTEMPTS {
             if let Some(row) = self.store().row::<LinkKey>(&()).await? {
-                return Ok(row.0);
+                return Ok(*self.inner.link_key.get_or_init(|| row.0));
             }
             let tx = self.store().begin();
             if tx.row::<LinkKey>(&()).await?.is_none() {
