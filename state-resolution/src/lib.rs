@@ -32,6 +32,7 @@ pub use format::{
 };
 pub use json::{JsonError, JsonLimits, parse_object};
 pub use pdu::{Pdu, PduError};
-pub use resolve::{ResolutionSource, ResolveError, StateSnapshot, resolve};
+pub use conflict::Conflict;
+pub use resolve::{ResolutionSource, ResolveError, StateSnapshot, resolve, resolve_conflict};
 pub use room_version::RoomVersion;
 pub use verify::{Verified, VerifyError, required_signers, verify, verify_reporting};

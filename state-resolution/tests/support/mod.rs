@@ -283,9 +283,4 @@ impl ResolutionSource<u32> for Interned<'_> {
     fn id_of(&self, event_id: &EventId) -> Option<u32> {
         self.room.index_of(event_id).map(|index| self.number_of[index])
     }
-
-    fn auth_chain(&self, of: &[u32]) -> Option<BTreeSet<u32>> {
-        let start = of.iter().flat_map(|id| self.pdu(*id).unwrap().auth_events().to_vec());
-        Some(self.room.chain(start).iter().map(|id| self.id_of(id).unwrap()).collect())
-    }
 }
