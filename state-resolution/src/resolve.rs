@@ -1,6 +1,6 @@
 //! State resolution over interned ids: several snapshots of a room's state become one.
 //!
-//! Versions 2 and 2.1 of the algorithm. Events are loaded once, their contents parsed once, and everything
+//! Versions 2 and 2.1 of the algorithm; version 1 is [`resolve_v1`](crate::resolve_v1). Events are loaded once, their contents parsed once, and everything
 //! in between works on small integers. The order of interned ids means nothing here: wherever an order
 //! matters it is that of power, time and event id strings.
 //!
@@ -32,6 +32,7 @@ use self::{iterative::State, keys::KeyNo, loaded::Loader};
 use crate::{
     Pdu, RoomVersion,
     conflict::{Conflict, Split},
+    resolve_v1::resolve_v1,
 };
 
 /// A state: for each `(type, state_key)` the interned id of its event.
@@ -75,8 +76,8 @@ pub enum ResolveError {
         /// The event.
         event_id: OwnedEventId,
     },
-    /// The room version has no such algorithm.
-    #[error("room version {version} has another state resolution")]
+    /// A room of version 1 is resolved by its whole snapshots: see [`resolve`].
+    #[error("room version {version} is resolved by whole snapshots")]
     Unsupported {
         /// The room version.
         version: RoomVersion,
@@ -89,6 +90,9 @@ pub fn resolve<Id: Copy + Eq + Hash + Ord>(
     snapshots: &[StateSnapshot<Id>],
     source: &impl ResolutionSource<Id>,
 ) -> Result<StateSnapshot<Id>, ResolveError> {
+    if version.rules().state_res.v2_rules().is_none() {
+        return resolve_v1(version, snapshots, source);
+    }
     let split = Split::new(snapshots);
     let conflict = Conflict::of_split(version, &split, source)?;
     let mut state = resolve_conflict(version, &conflict, |kind, key| split.agreed_event(kind, key), source)?;

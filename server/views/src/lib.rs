@@ -19,6 +19,7 @@ pub mod permissions;
 pub mod project;
 mod reader;
 pub mod rebuild;
+pub mod records;
 mod rooms;
 pub mod rows;
 mod timeline;

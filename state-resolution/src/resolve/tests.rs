@@ -14,7 +14,7 @@ use crate::{
 /// Fork a room of each version in the same way and show what of the forks the resolved state has.
 fn check(fork: impl Fn(&mut Room, &mut Branch, &mut Branch), expected: Expect) {
     let mut shown = String::new();
-    for version in RoomVersion::ALL {
+    for version in RoomVersion::ALL.into_iter().skip(9) {
         let (mut room, main) = Room::new(version);
         let (mut left, mut right) = (main.clone(), main);
         fork(&mut room, &mut left, &mut right);
@@ -177,7 +177,7 @@ fn a_missing_auth_event_is_an_error_not_another_result() {
             self.0.id_of(event_id).filter(|id| *id != self.1)
         }
     }
-    for version in RoomVersion::ALL {
+    for version in RoomVersion::ALL.into_iter().skip(9) {
         let (mut room, main) = Room::new(version);
         let (mut left, mut right) = (main.clone(), main);
         ban(&mut room, &mut left, "alice", "bob", 20);

@@ -110,7 +110,7 @@ impl World {
     }
 
     async fn make_room(&mut self, who: &str, dice: &mut Dice) {
-        let versions = [RoomVersion::V10, RoomVersion::V11, RoomVersion::V12];
+        let versions = RoomVersion::ALL;
         let presets = [Preset::PublicChat, Preset::PublicChat, Preset::TrustedPrivateChat];
         let forged = InitialState {
             event_type: "nexus.guild".to_owned(),
