@@ -7,7 +7,11 @@
 //!
 //! `cargo bench` prints criterion's lines, then one table. How to run it: `docs/benchmarks.md`.
 #![allow(missing_docs, clippy::unwrap_used, reason = "a benchmark is a test that prints")]
-#![allow(clippy::print_stdout, clippy::disallowed_methods, reason = "it measures, and prints what it measured")]
+#![allow(
+    clippy::print_stdout,
+    clippy::disallowed_methods,
+    reason = "it measures, and prints what it measured"
+)]
 
 #[path = "../tests/support/mod.rs"]
 mod support;
@@ -103,7 +107,9 @@ fn median(mut run: impl FnMut()) -> Duration {
 
 fn main() {
     let mut criterion = Criterion::default().sample_size(10).configure_from_args();
-    let mut table = String::from("| version | conflicted | in full set | ours | ruma | ratio |\n|---|---|---|---|---|---|\n");
+    let mut table = String::from(
+        "| version | conflicted | in full set | ours | ruma | ratio |\n|---|---|---|---|---|---|\n",
+    );
     for version in VERSIONS {
         for events in SIZES {
             let (graph, states) = fork(version, events);

@@ -118,8 +118,11 @@ pub fn resolve_conflict<Id: Copy + Eq + Hash + Ord>(
 
     // The full conflicted set, with what each of its events cites.
     let mut loader = Loader::new(version, source);
-    let members: BTreeSet<Id> =
-        [&conflict.disputed, &conflict.difference, &conflict.subgraph].into_iter().flatten().copied().collect();
+    let members: BTreeSet<Id> = [&conflict.disputed, &conflict.difference, &conflict.subgraph]
+        .into_iter()
+        .flatten()
+        .copied()
+        .collect();
     let mut full = Vec::with_capacity(members.len());
     for id in members {
         let event = loader.load(id)?;

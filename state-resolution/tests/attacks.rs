@@ -163,7 +163,8 @@ fn attack_19_join_rule_flips_of_a_raid_reset_nothing() {
         for round in 0..200_u64 {
             for (server, moderator) in ["alice", "bob"].into_iter().enumerate() {
                 let state = &mut servers[server];
-                let flip = if join_rule(&graph, state).as_deref() == Some("public") { "invite" } else { "public" };
+                let flip =
+                    if join_rule(&graph, state).as_deref() == Some("public") { "invite" } else { "public" };
                 graph.try_add(state, rule(moderator, flip, 10 + round)).unwrap();
                 let raider = format!("raider{round}:{server}.example");
                 if graph.try_add(state, Deed::member(&raider, &raider, "join", 10 + round)).is_some() {

@@ -30,21 +30,47 @@ struct Step {
 
 #[derive(Clone, Debug)]
 enum What {
-    Member { whom: usize, membership: usize, via: Option<usize> },
+    Member {
+        whom: usize,
+        membership: usize,
+        via: Option<usize>,
+    },
     /// Someone acts on their own membership, as most people do.
-    Own { membership: usize, via: Option<usize> },
-    Level { whom: usize, level: i64 },
-    Field { field: usize, level: Value },
-    JoinRule { rule: usize },
-    Note { kind: usize },
+    Own {
+        membership: usize,
+        via: Option<usize>,
+    },
+    Level {
+        whom: usize,
+        level: i64,
+    },
+    Field {
+        field: usize,
+        level: Value,
+    },
+    JoinRule {
+        rule: usize,
+    },
+    Note {
+        kind: usize,
+    },
     /// Content of a shape that no rule expects.
-    Odd { kind: usize, content: usize },
+    Odd {
+        kind: usize,
+        content: usize,
+    },
     /// Two branches become one.
-    Merge { from: usize },
+    Merge {
+        from: usize,
+    },
     /// A branch goes on from how it was some steps ago: what follows is placed on an old point.
-    Rewind { back: usize },
+    Rewind {
+        back: usize,
+    },
     /// All branches take over one entry of this one, as after many merges.
-    Adopt { key: usize },
+    Adopt {
+        key: usize,
+    },
 }
 
 fn what() -> impl Strategy<Value = What> {
@@ -84,9 +110,15 @@ fn odd(content: usize) -> Value {
     match content {
         0 => json!({}),
         1 => json!({ "membership": 5, "join_rule": [], "users": 1, "m.federate": "no" }),
-        2 => json!({ "membership": "join", "join_authorised_via_users_server": "nobody", "users": { "x": 1 } }),
-        3 => json!({ "membership": "invite", "third_party_invite": { "signed": { "token": "t", "mxid": 1 } } }),
-        4 => json!({ "membership": "leave", "join_rule": "public", "ban": "50", "events": { "m.room.name": 0 } }),
+        2 => {
+            json!({ "membership": "join", "join_authorised_via_users_server": "nobody", "users": { "x": 1 } })
+        }
+        3 => {
+            json!({ "membership": "invite", "third_party_invite": { "signed": { "token": "t", "mxid": 1 } } })
+        }
+        4 => {
+            json!({ "membership": "leave", "join_rule": "public", "ban": "50", "events": { "m.room.name": 0 } })
+        }
         _ => json!({ "membership": null, "join_rule": null, "users_default": null, "kick": 2 }),
     }
 }
@@ -122,9 +154,7 @@ fn deed(graph: &Graph, state: &State, step: &Step) -> Option<Deed> {
             let change = |levels: &mut Value| levels[FIELDS[*field]] = level.clone();
             ("m.room.power_levels", String::new(), levels(graph, state, change))
         }
-        What::JoinRule { rule } => {
-            ("m.room.join_rules", String::new(), json!({ "join_rule": RULES[*rule] }))
-        }
+        What::JoinRule { rule } => ("m.room.join_rules", String::new(), json!({ "join_rule": RULES[*rule] })),
         What::Note { kind } => {
             let (kind, key) = [
                 ("m.room.name", String::new()),

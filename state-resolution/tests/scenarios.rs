@@ -178,7 +178,9 @@ fn a_kick_and_a_return_race_and_the_door_decides() {
         let again = json!({ "membership": "join", "displayname": "C" });
         let now = tale.now();
         let carol = user("carol");
-        tale.graph.try_add(&mut right, Deed::new("carol", "m.room.member", carol.as_str(), again, now)).unwrap();
+        tale.graph
+            .try_add(&mut right, Deed::new("carol", "m.room.member", carol.as_str(), again, now))
+            .unwrap();
         let merged = tale.merge(&left, &right);
         assert_eq!(tale.graph.membership(&merged, "carol"), "ban");
     });

@@ -7,7 +7,10 @@
 //! **Source**: Matrix v1.19, "Authorization rules" of the room versions; which form a value may have is
 //! `ruma`'s reading of them.
 
-use std::{borrow::Cow, collections::{BTreeMap, BTreeSet}};
+use std::{
+    borrow::Cow,
+    collections::{BTreeMap, BTreeSet},
+};
 
 use ruma::{
     Int, OwnedUserId, UserId,

@@ -7,10 +7,7 @@
 //!
 //! **Source**: Matrix v1.19, room version 2, "Reverse topological power ordering".
 
-use std::{
-    cmp::Reverse,
-    collections::BinaryHeap,
-};
+use std::{cmp::Reverse, collections::BinaryHeap};
 
 use super::{
     ResolveError,
@@ -58,7 +55,9 @@ fn choose(room: &Loaded, full: &[usize]) -> Vec<bool> {
         full.iter().copied().filter(|event| is_power_event(room, &room.events[*event])).collect();
     while let Some(event) = open.pop() {
         if !std::mem::replace(&mut chosen[event], true) {
-            open.extend(room.events[event].cited().iter().filter(|cited| in_full[**cited] && !chosen[**cited]));
+            open.extend(
+                room.events[event].cited().iter().filter(|cited| in_full[**cited] && !chosen[**cited]),
+            );
         }
     }
     chosen

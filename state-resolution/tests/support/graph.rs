@@ -78,8 +78,7 @@ fn scatter(number: u64) -> u64 {
 impl Graph {
     /// A public room that `alice` made, with `bob` (50) and `carol` in it.
     pub fn new(version: RoomVersion, salt: u64) -> (Self, State) {
-        let mut graph =
-            Self { version, events: Vec::new(), cited: Vec::new(), index: HashMap::new(), salt };
+        let mut graph = Self { version, events: Vec::new(), cited: Vec::new(), index: HashMap::new(), salt };
         let mut state = State::new();
         let create = json!({ "creator": user("alice"), "room_version": version.as_str() });
         graph.add(&mut state, Deed::new("alice", "m.room.create", "", create, 1));

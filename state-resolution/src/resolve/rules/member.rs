@@ -149,10 +149,8 @@ impl<'a> Change<'a> {
             JoinRule::KnockRestricted => self.view.room.rules.knock_restricted_join_rule,
             _ => false,
         };
-        let is_there = matches!(
-            self.sender_membership()?,
-            Membership::Ban | Membership::Invite | Membership::Join
-        );
+        let is_there =
+            matches!(self.sender_membership()?, Membership::Ban | Membership::Invite | Membership::Join);
         Ok(may_knock && self.is_of_sender() && !is_there)
     }
 }
