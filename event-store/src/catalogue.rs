@@ -83,6 +83,7 @@ pub mod numbers {
     pub const GUILD_MEMBERS: u8 = 40;
     pub const GUILD_ROLES: u8 = 41;
     pub const GUILD_OVERWRITES: u8 = 42;
+    pub const OVERWRITE_CHANNELS: u8 = 56;
     pub const USER_WORDS: u8 = 59;
     // Primary records of accounts.
     pub const ACCOUNTS: u8 = 64;

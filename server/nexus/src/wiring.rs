@@ -23,7 +23,7 @@ use nexus_event_store::{
 use nexus_federation::ServerKeys;
 use nexus_media::{Blobs, Media, MediaConfig, S3Bucket};
 use nexus_rooms::{Rooms, RoomsConfig};
-use nexus_state_resolution::{RoomVersion, Signer};
+use nexus_state_resolution::Signer;
 use nexus_views::{Views, rebuild};
 use tokio::sync::watch;
 
@@ -71,14 +71,11 @@ pub(crate) async fn build(ground: &Ground<'_>) -> Result<Parts> {
     }
     let accounts = accounts(ground, &store).await?;
     let views = Views::new(store.clone(), ground.config.server_name.clone());
-    let version = ground.config.rooms.default_version.as_str();
-    let default_version = RoomVersion::parse(version)
-        .ok_or_else(|| anyhow!("rooms.default_version: room version {version} is not supported"))?;
     let rooms = Rooms::new(
         views.clone(),
         Arc::clone(&ground.keys) as Arc<dyn Signer>,
         Arc::new(AccountProfiles(accounts.clone())),
-        RoomsConfig { default_version },
+        RoomsConfig { default_version: ground.config.rooms.default_version },
     );
     let admin_api = nexus_admin::routes(AdminParts { accounts: accounts.clone(), views: views.clone() });
     let media = media(ground, &store).await?;

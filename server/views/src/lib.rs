@@ -22,13 +22,14 @@ pub mod rebuild;
 pub mod records;
 mod rooms;
 pub mod rows;
+pub mod state_keys;
 mod timeline;
 mod typing;
 
 pub use event::{Caches, Event};
 pub use guilds::{Channel, DISCOVERABLE, Guild, GuildMember, Overwrite, Role, role_snowflake};
 pub use messages::{Message, Page, ReactionCount, Removed};
-pub use permissions::Permissions;
+pub use permissions::{Permissions, Place};
 pub use reader::Reader;
 pub use rows::{ChannelKind, Membership, MembershipRow, OverwriteTarget, RoomInfo};
 pub use timeline::{TimelineItem, TimelineKey, TimelineSlice};
