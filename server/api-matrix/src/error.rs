@@ -235,9 +235,7 @@ impl From<MediaError> for ApiError {
             MediaError::TooLarge { .. } => (StatusCode::PAYLOAD_TOO_LARGE, "M_TOO_LARGE"),
             MediaError::Interrupted | MediaError::NotAPicture(_) => (StatusCode::BAD_REQUEST, "M_UNKNOWN"),
             MediaError::OutOfRange { .. } => (StatusCode::RANGE_NOT_SATISFIABLE, "M_INVALID_PARAM"),
-            MediaError::Storage(_) if error.is_disk_full() => {
-                (StatusCode::INSUFFICIENT_STORAGE, "M_UNKNOWN")
-            }
+            MediaError::Storage(_) if error.is_disk_full() => (StatusCode::INSUFFICIENT_STORAGE, "M_UNKNOWN"),
             MediaError::Storage(cause) => {
                 tracing::error!(error = %cause, "the media storage failed a request");
                 return Self::new(StatusCode::BAD_GATEWAY, "M_UNKNOWN", "the media storage failed");

@@ -93,9 +93,8 @@ pub(crate) fn merged(
         let message = format!("Must be {ATTACHMENTS} or fewer in length.");
         return Err(ApiError::field(&["attachments"], "BASE_TYPE_MAX_LENGTH", &message));
     }
-    let unknown = |form: &&AttachmentForm| {
-        message.is_none() && !files.iter().any(|(number, _)| *number == form.id)
-    };
+    let unknown =
+        |form: &&AttachmentForm| message.is_none() && !files.iter().any(|(number, _)| *number == form.id);
     if forms.into_iter().flatten().any(|form| unknown(&form)) {
         let message = "There is no file for it.";
         return Err(ApiError::field(&["attachments"], "ATTACHMENT_NOT_FOUND", message));
@@ -155,10 +154,7 @@ pub(crate) fn read(content: &Value) -> Vec<Attachment> {
     if let Some(list) = content["nexus.attachments"].as_array() {
         return list.iter().take(ATTACHMENTS).filter_map(from_list).collect();
     }
-    let is_file = matches!(
-        content["msgtype"].as_str(),
-        Some("m.image" | "m.video" | "m.audio" | "m.file")
-    );
+    let is_file = matches!(content["msgtype"].as_str(), Some("m.image" | "m.video" | "m.audio" | "m.file"));
     let Some(url) = content["url"].as_str().filter(|url| is_file && reply::parse_mxc(url).is_some()) else {
         return Vec::new();
     };
@@ -270,7 +266,8 @@ mod tests {
 
     #[test]
     fn a_matrix_file_is_an_attachment() {
-        let content = json!({ "msgtype": "m.file", "body": "a.pdf", "url": "mxc://b/c", "info": { "size": 7 } });
+        let content =
+            json!({ "msgtype": "m.file", "body": "a.pdf", "url": "mxc://b/c", "info": { "size": 7 } });
         let read_back = read(&content);
         assert_eq!((read_back.len(), read_back[0].bytes), (1, 7));
         assert!(is_only_a_name(&content));

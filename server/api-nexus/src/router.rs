@@ -11,8 +11,8 @@ use axum::{
 use crate::{
     api::NexusApi,
     endpoints::{
-        applications, attachments, auth, channels, directory, gateway_address, guilds, invites, join, members, messages,
-        oauth2, reactions, rooms, typing, users,
+        applications, attachments, auth, channels, directory, gateway_address, guilds, invites, join,
+        members, messages, oauth2, reactions, rooms, typing, users,
     },
     error::ApiError,
     gateway,

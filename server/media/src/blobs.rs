@@ -151,9 +151,10 @@ impl Writer {
     }
 
     pub(crate) async fn finish(mut self) -> Result<(), MediaError> {
-        self.0.shutdown().await.map_err(|error| {
-            object_store::Error::Generic { store: "media", source: Box::new(error) }.into()
-        })
+        self.0
+            .shutdown()
+            .await
+            .map_err(|error| object_store::Error::Generic { store: "media", source: Box::new(error) }.into())
     }
 
     pub(crate) async fn abandon(mut self) {

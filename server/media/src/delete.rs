@@ -21,8 +21,7 @@ impl Media {
         for _ in 0..ATTEMPTS {
             let tx = self.store().begin();
             let row = tx.row::<MediaRows>(&key).await?.ok_or(MediaError::Unknown)?;
-            let blob =
-                tx.row::<BlobRows>(&row.blob).await?.ok_or(StoreError::Missing { table: "blobs" })?;
+            let blob = tx.row::<BlobRows>(&row.blob).await?.ok_or(StoreError::Missing { table: "blobs" })?;
             tx.delete::<MediaRows>(&key);
             tx.delete::<UserMedia>(&(row.uploader, key.clone()));
             let orphan = (blob.uses <= 1).then(|| blob.object.clone());

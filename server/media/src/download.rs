@@ -71,8 +71,7 @@ impl Media {
     /// # Errors
     /// [`MediaError::OutOfRange`], the storage's, the store's.
     pub async fn content(&self, medium: &Medium, range: ByteRange) -> Result<Content, MediaError> {
-        let (from, to) =
-            range.within(medium.bytes).ok_or(MediaError::OutOfRange { bytes: medium.bytes })?;
+        let (from, to) = range.within(medium.bytes).ok_or(MediaError::OutOfRange { bytes: medium.bytes })?;
         let object = self.object_of(medium).await?;
         let stream = self.inner.blobs.stream(&object, from, to).await?;
         Ok(Content { from, to, stream })

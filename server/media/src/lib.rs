@@ -113,11 +113,8 @@ impl Media {
         let Some(row) = self.store().row::<MediaRows>(&Text::from(id)).await? else {
             return Err(self.why_missing(id).await?);
         };
-        let blob = self
-            .store()
-            .row::<BlobRows>(&row.blob)
-            .await?
-            .ok_or(StoreError::Missing { table: "blobs" })?;
+        let blob =
+            self.store().row::<BlobRows>(&row.blob).await?.ok_or(StoreError::Missing { table: "blobs" })?;
         Ok(Medium {
             id: id.to_owned(),
             bytes: blob.bytes,

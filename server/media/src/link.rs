@@ -53,7 +53,8 @@ pub struct Link<'a> {
 
 impl Link<'_> {
     fn seal(&self, key: &[u8; 32], issued_s: u64, expires_s: u64) -> [u8; 32] {
-        let mut mac = Hmac::<Sha256>::new_from_slice(key).unwrap_or_else(|_| unreachable!("any length is good"));
+        let mut mac =
+            Hmac::<Sha256>::new_from_slice(key).unwrap_or_else(|_| unreachable!("any length is good"));
         for part in [self.channel, self.attachment, issued_s, expires_s] {
             mac.update(&part.to_be_bytes());
         }
@@ -168,7 +169,8 @@ mod tests {
     #[test]
     fn attack_39_an_mxc_address_is_a_server_and_a_plain_id() {
         assert_eq!(parse_mxc("mxc://a.b:80/Ab_-9"), Some(("a.b:80", "Ab_-9")));
-        for bad in ["mxc://a/../b", "mxc://a/b/c", "mxc:///b", "http://a/b", "mxc://a/", "mxc://a/..", "mxc://a/%2e"]
+        for bad in
+            ["mxc://a/../b", "mxc://a/b/c", "mxc:///b", "http://a/b", "mxc://a/", "mxc://a/..", "mxc://a/%2e"]
         {
             assert_eq!(parse_mxc(bad), None, "{bad}");
         }

@@ -106,7 +106,11 @@ pub async fn medium(
     let headers = response.headers_mut();
     common(headers, &tag, keep);
     set(headers, CONTENT_TYPE, &medium.content_type);
-    set(headers, CONTENT_DISPOSITION, &disposition(&medium.content_type, name.or(medium.file_name.as_deref())));
+    set(
+        headers,
+        CONTENT_DISPOSITION,
+        &disposition(&medium.content_type, name.or(medium.file_name.as_deref())),
+    );
     headers.insert(CONTENT_LENGTH, HeaderValue::from(to - from));
     if range != ByteRange::Whole {
         set(headers, CONTENT_RANGE, &format!("bytes {from}-{}/{}", to.saturating_sub(1), medium.bytes));
@@ -187,6 +191,9 @@ mod tests {
         for active in ["text/html", "image/svg+xml", "application/pdf", "application/xhtml+xml", "text/xml"] {
             assert_eq!(disposition(active, None), "attachment", "{active}");
         }
-        assert_eq!(disposition("text/html", Some("\"\r\n;é")), "attachment; filename*=UTF-8''%22%0D%0A%3B%C3%A9");
+        assert_eq!(
+            disposition("text/html", Some("\"\r\n;é")),
+            "attachment; filename*=UTF-8''%22%0D%0A%3B%C3%A9"
+        );
     }
 }

@@ -268,7 +268,9 @@ fn content_type(declared: Option<&str>, name: Option<&str>) -> String {
     if let Some(declared) = declared.map(str::trim).filter(valid) {
         return declared.to_ascii_lowercase();
     }
-    name.and_then(|name| mime_guess::from_path(name).first_raw()).unwrap_or("application/octet-stream").to_owned()
+    name.and_then(|name| mime_guess::from_path(name).first_raw())
+        .unwrap_or("application/octet-stream")
+        .to_owned()
 }
 
 #[cfg(test)]

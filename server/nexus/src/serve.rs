@@ -82,7 +82,8 @@ async fn serve(loaded: &Loaded) -> Result<()> {
 
     let proxies = config.http.trusted_proxies.clone();
     let upload_bytes_max = config.media.upload_bytes_max;
-    let front = Front::new(routers, proxies, upload_bytes_max, metrics.requests(), world.clone(), closing_seen);
+    let front =
+        Front::new(routers, proxies, upload_bytes_max, metrics.requests(), world.clone(), closing_seen);
     announce(config, bound, &public_url)?;
     listener::serve(listener, front, &world, closing, stop.wait()).await;
     tracing::info!("stopped");

@@ -50,7 +50,8 @@ pub(crate) async fn get(
         Err(MediaError::Unknown | MediaError::NotYetUploaded) => return Ok(gone()),
         Err(error) => return Err(error.into()),
     };
-    let side = |name: &str| query.text(name).and_then(|text| text.parse::<u32>().ok()).filter(|side| *side > 0);
+    let side =
+        |name: &str| query.text(name).and_then(|text| text.parse::<u32>().ok()).filter(|side| *side > 0);
     if let (Some(width), Some(height)) = (side("width"), side("height"))
         && medium.pixels.is_some()
     {
@@ -137,7 +138,8 @@ mod tests {
         let server = Server::start().await;
         let olga = server.register("olga").await;
         let (_, channel) = olga.make_guild().await;
-        let payload = json!({ "content": "two files", "attachments": [{ "id": "1", "description": "notes" }] });
+        let payload =
+            json!({ "content": "two files", "attachments": [{ "id": "1", "description": "notes" }] });
         let parts = [
             ("name=\"files[0]\"; filename=\"a.txt\"", "first"),
             ("name=\"files[1]\"; filename=\"SPOILER_b.txt\"", "second"),
@@ -162,7 +164,8 @@ mod tests {
         assert_eq!(edited["attachments"].as_array().unwrap().len(), 1);
         assert_eq!(edited["attachments"][0]["id"], files[1]["id"]);
 
-        let urls = json!({ "attachment_urls": [files[0]["url"], forged, "http://elsewhere/attachments/1/2/x"] });
+        let urls =
+            json!({ "attachment_urls": [files[0]["url"], forged, "http://elsewhere/attachments/1/2/x"] });
         let new = olga.call("POST", "/attachments/refresh-urls", urls).await.ok();
         assert_eq!(new["refreshed_urls"].as_array().unwrap().len(), 1);
         assert_eq!(fetch(&server, &text(&new["refreshed_urls"][0]["refreshed"])).await.ok(), "first");

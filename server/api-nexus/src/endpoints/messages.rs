@@ -14,8 +14,8 @@ use serde_json::Value;
 use crate::{
     access::place_of,
     api::NexusApi,
-    auth::Caller,
     attachment,
+    auth::Caller,
     compose::nonce_key,
     error::{ApiError, Unknown},
     message_body::{self, Files},

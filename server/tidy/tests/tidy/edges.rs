@@ -42,8 +42,14 @@ const ALLOWED: [(&str, &[&str]); 14] = [
 const ALLOWED_IN_TESTS: [(&str, &str); 2] =
     [("nexus-event-store", "nexus-sim"), ("nexus-rooms", "nexus-sim")];
 
-const BELOW_FACADES: &[&str] =
-    &["nexus-rooms", "nexus-views", "nexus-accounts", "nexus-media", "nexus-event-store", "nexus-state-resolution"];
+const BELOW_FACADES: &[&str] = &[
+    "nexus-rooms",
+    "nexus-views",
+    "nexus-accounts",
+    "nexus-media",
+    "nexus-event-store",
+    "nexus-state-resolution",
+];
 
 /// Edges of our crates that `allowed` does not have, as sentences.
 fn forbidden<'a>(
