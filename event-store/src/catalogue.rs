@@ -93,6 +93,7 @@ pub mod numbers {
     pub const AUDIT: u8 = 50;
     pub const NAMES: u8 = 51;
     pub const MEMBER_ORDER: u8 = 52;
+    pub const OVERWRITE_CHANNELS: u8 = 56;
     pub const USER_WORDS: u8 = 59;
     // Primary records of accounts.
     pub const ACCOUNTS: u8 = 64;
@@ -114,6 +115,13 @@ pub mod numbers {
     pub const RECEIPTS: u8 = 106;
     pub const RECEIPT_ORDER: u8 = 107;
     pub const THREAD_MEMBERS: u8 = 108;
+    // Primary records of media.
+    pub const MEDIA: u8 = 91;
+    pub const BLOBS: u8 = 92;
+    pub const PENDING_OBJECTS: u8 = 93;
+    pub const MEDIA_RESERVATIONS: u8 = 94;
+    pub const MEDIA_LINK_KEY: u8 = 95;
+    pub const USER_MEDIA: u8 = 96;
     // Primary records of rooms, beside the log.
     pub const ALIASES: u8 = 113;
     pub const ROOM_ALIASES: u8 = 114;

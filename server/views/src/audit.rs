@@ -153,7 +153,11 @@ impl Views {
     ///
     /// # Errors
     /// Store errors.
-    pub async fn audit_entry(&self, guild: RoomNo, event: &Arc<Event>) -> Result<Option<AuditEntry>, ViewError> {
+    pub async fn audit_entry(
+        &self,
+        guild: RoomNo,
+        event: &Arc<Event>,
+    ) -> Result<Option<AuditEntry>, ViewError> {
         use nexus_event_store::Rows as _;
         let id = entry_id(event.pdu.origin_server_ts().get().into(), event.no);
         let row = self.store.row::<Audit>(&(guild, id)).await?;
@@ -201,7 +205,8 @@ impl Views {
 impl AuditEntry {
     /// Whether an event belongs to the same command and tells of the same thing.
     fn is_one_with(&self, row: &AuditRow, event: &Event) -> bool {
-        let same = self.row.action == row.action && self.row.actor == row.actor && self.row.target == row.target;
+        let same =
+            self.row.action == row.action && self.row.actor == row.actor && self.row.target == row.target;
         same && self.events.first().is_some_and(|first| first.position == event.position)
     }
 }

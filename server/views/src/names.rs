@@ -6,9 +6,7 @@
 
 use std::collections::BTreeSet;
 
-use nexus_event_store::{
-    RoomNo, Scan, Snowflake, UserNo, catalogue::numbers, codec::Text, table,
-};
+use nexus_event_store::{RoomNo, Scan, Snowflake, UserNo, catalogue::numbers, codec::Text, table};
 
 use crate::{Guild, GuildMember, ViewError, Views};
 

@@ -229,7 +229,9 @@ mod tests {
 
     #[test]
     fn what_is_no_poll_reads_as_none() {
-        for odd in [json!(null), json!({ "m.poll": [] }), json!({ "m.poll": { "question": {}, "answers": [] } })] {
+        for odd in
+            [json!(null), json!({ "m.poll": [] }), json!({ "m.poll": { "question": {}, "answers": [] } })]
+        {
             assert_eq!(poll_of(&odd), None, "{odd}");
         }
     }

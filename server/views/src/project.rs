@@ -99,9 +99,9 @@ pub async fn project(tx: &Tx, event: NewEvent<'_>) -> Result<(), StoreError> {
         }
         ("nexus.channel", channel) => guild::project_channel(tx, event, channel, &content).await,
         ("nexus.role", key) => guild::project_role(tx, event, key, &content).await,
-        ("nexus.member", _) => {
-            names::nick(tx, event.room, &content).await?;
-            guild::project_member(tx, event, &content).await
+        ("nexus.member", key) => {
+            names::nick(tx, event.room, key, &content).await?;
+            guild::project_member(tx, event, key, &content).await
         }
         ("nexus.overwrite", key) => guild::project_overwrite(tx, event, key, &content).await,
         ("nexus.thread", root) => thread::project(tx, event, root, &content).await,

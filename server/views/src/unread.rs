@@ -371,11 +371,7 @@ impl Views {
     ///
     /// # Errors
     /// Store errors.
-    pub async fn snowflake_read(
-        &self,
-        room: RoomNo,
-        event: EventNo,
-    ) -> Result<Option<Snowflake>, ViewError> {
+    pub async fn snowflake_read(&self, room: RoomNo, event: EventNo) -> Result<Option<Snowflake>, ViewError> {
         if let Some(id) = self.event(EventPlace { room, event }).await?.snowflake {
             return Ok(Some(id));
         }

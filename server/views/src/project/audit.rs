@@ -16,9 +16,7 @@ use crate::{
     audit::{Audit, AuditAction as Action, AuditRow, AuditTarget as Target, entry_id},
     pins::Pinned,
     project::is_message_type,
-    rows::{
-        GuildChannels, GuildMembers, GuildOverwrites, GuildRoles, Guilds, Infos, Members, Membership,
-    },
+    rows::{GuildChannels, GuildMembers, GuildOverwrites, GuildRoles, Guilds, Infos, Members, Membership},
     threads::Threads,
 };
 
@@ -179,18 +177,14 @@ async fn in_channel(
 
 /// One message more or less in the list of pins: its author is the target.
 async fn pins(tx: &Tx, event: NewEvent<'_>, content: &Value) -> Result<Found, StoreError> {
-    let before: Vec<EventNo> = tx
-        .row::<Pinned>(&event.room)
-        .await?
-        .unwrap_or_default()
-        .pins
-        .iter()
-        .map(|pin| pin.event)
-        .collect();
+    let before: Vec<EventNo> =
+        tx.row::<Pinned>(&event.room).await?.unwrap_or_default().pins.iter().map(|pin| pin.event).collect();
     let mut now = Vec::new();
     for id in strings(content, "pinned") {
         let place = tx.row::<EventPlaces>(&EventIdKey::from(id.as_str())).await?;
-        now.extend(place.filter(|place| place.room == event.room && place.event < event.no).map(|at| at.event));
+        now.extend(
+            place.filter(|place| place.room == event.room && place.event < event.no).map(|at| at.event),
+        );
     }
     let added = now.iter().find(|pin| !before.contains(pin));
     let (action, message) = match added.or_else(|| before.iter().find(|pin| !now.contains(pin))) {
@@ -205,7 +199,9 @@ async fn pins(tx: &Tx, event: NewEvent<'_>, content: &Value) -> Result<Found, St
 /// Another's message that was deleted.
 async fn deletion(tx: &Tx, room: RoomNo, content: &Value, actor: UserNo) -> Result<Found, StoreError> {
     let Some(target) = text(content, "redacts") else { return Ok(None) };
-    let Some(place) = tx.row::<EventPlaces>(&EventIdKey::from(target.as_str())).await? else { return Ok(None) };
+    let Some(place) = tx.row::<EventPlaces>(&EventIdKey::from(target.as_str())).await? else {
+        return Ok(None);
+    };
     if place.room != room {
         return Ok(None);
     }

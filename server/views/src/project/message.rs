@@ -79,8 +79,7 @@ pub(super) async fn project(tx: &Tx, event: NewEvent<'_>, content: &Value) -> Re
         let thread = thread::root_of(tx, event.room, event.no, content).await?;
         let row = MessageRow { event: event.no, author: event.sender, edit: None };
         Slot { room: event.room, id, thread }.write(tx, &row);
-        let naming =
-            Naming { room: event.room, id, event: event.no, thread, author: event.sender, content };
+        let naming = Naming { room: event.room, id, event: event.no, thread, author: event.sender, content };
         mention::added(tx, naming).await?;
         if is_start(event.pdu.event_type()) {
             poll::started(tx, event, content).await;

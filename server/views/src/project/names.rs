@@ -13,6 +13,7 @@ use crate::{
     DISCOVERABLE,
     names::{MemberOrder, Names, OPEN_GUILDS, name_key},
     rows::{GuildMembers, Guilds, Infos, Members, Membership, MembershipRow},
+    state_keys::member_key,
 };
 
 /// What a member event shows of somebody.
@@ -74,9 +75,12 @@ fn write(tx: &Tx, scope: RoomNo, name: &str, number: u64, add: bool) {
 }
 
 /// A member gets another nickname; the old one is still in the views.
-pub(super) async fn nick(tx: &Tx, guild: RoomNo, content: &Value) -> Result<(), StoreError> {
+pub(super) async fn nick(tx: &Tx, guild: RoomNo, key: &str, content: &Value) -> Result<(), StoreError> {
     let nick = text(content, "nick");
     let Some(user) = text(content, "user") else { return Ok(()) };
+    if UserId::parse(user.as_str()).is_ok_and(|user| member_key(&user) != key) {
+        return Ok(());
+    }
     let Some(user) = tx.row::<UserNumbers>(&Text(user)).await? else { return Ok(()) };
     if tx.row::<Guilds>(&guild).await?.is_none() {
         return Ok(());
@@ -100,7 +104,8 @@ pub(super) async fn nick(tx: &Tx, guild: RoomNo, content: &Value) -> Result<(), 
 
 /// `nexus.guild` changes; the old one is still in the views.
 pub(super) async fn guild_changes(tx: &Tx, room: RoomNo, content: &Value) -> Result<(), StoreError> {
-    let (is_guild, features) = (text(content, "owner").is_some(), strings(content, "features"));
+    let is_guild = text(content, "owner").is_some_and(|owner| UserId::parse(owner).is_ok());
+    let features = strings(content, "features");
     let before = tx.row::<Guilds>(&room).await?;
     if let Some(name) = tx.row::<Infos>(&room).await?.and_then(|info| info.name) {
         let is_open = is_guild && features.iter().any(|feature| feature == DISCOVERABLE);
