@@ -12,6 +12,7 @@ pub(crate) mod hierarchy;
 pub(crate) mod knock;
 pub(crate) mod login;
 pub(crate) mod logout;
+pub(crate) mod media;
 pub(crate) mod members;
 pub(crate) mod membership;
 pub(crate) mod messages;

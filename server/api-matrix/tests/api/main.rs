@@ -5,6 +5,7 @@
 mod accounts;
 mod finding;
 mod http;
+mod media;
 mod moderation;
 mod rooms;
 mod sync;
