@@ -20,12 +20,7 @@ impl Accounts {
     ///
     /// # Errors
     /// The store's.
-    pub async fn follow_to_room(
-        &self,
-        user: UserNo,
-        from: &RoomId,
-        to: &RoomId,
-    ) -> Result<(), AccountError> {
+    pub async fn follow_to_room(&self, user: UserNo, from: &RoomId, to: &RoomId) -> Result<(), AccountError> {
         let tags = |room: &RoomId| (user, room.to_string(), Text::from("m.tag"));
         let direct = (user, String::new(), Text::from("m.direct"));
         let (old, new, direct) = (&tags(from), &tags(to), &direct);

@@ -42,7 +42,9 @@ async fn predecessor(views: &Views, room: &RoomId) -> Result<Option<OwnedRoomId>
     let Some(number) = views.room_no(room).await? else { return Ok(None) };
     let state = views.head(number).await?.state;
     let create = views.state_event(number, state, "m.room.create", "").await?;
-    let Some(Ok(Create { predecessor })) = create.map(|event| event.pdu.content_as()) else { return Ok(None) };
+    let Some(Ok(Create { predecessor })) = create.map(|event| event.pdu.content_as()) else {
+        return Ok(None);
+    };
     let Some(old) = views.room_no(&predecessor.room_id).await? else { return Ok(None) };
     let state = views.head(old).await?.state;
     let tombstone = views.state_event(old, state, "m.room.tombstone", "").await?;

@@ -35,11 +35,7 @@ impl Decision<'_> {
     }
 
     /// Whatever a room newly says that it is called must lead to it.
-    async fn check_aliases(
-        &mut self,
-        room: RoomNo,
-        content: &CanonicalJsonObject,
-    ) -> Result<(), RoomsError> {
+    async fn check_aliases(&mut self, room: RoomNo, content: &CanonicalJsonObject) -> Result<(), RoomsError> {
         let named = named_aliases(content)?;
         if named.is_empty() {
             return Ok(());
@@ -153,4 +149,3 @@ fn check_acl(content: &CanonicalJsonObject) -> Result<(), RoomsError> {
 fn acl(field: &str) -> &'static str {
     if field == "allow" { "allow" } else { "deny" }
 }
-

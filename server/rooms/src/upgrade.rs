@@ -142,7 +142,11 @@ impl Upgrade<'_> {
                 carried.push(event);
             }
             if carried.len() > CARRIED_MAX {
-                return Err(Rejection::TooMany { what: "bans and children of a space to carry over", limit: CARRIED_MAX }.into());
+                return Err(Rejection::TooMany {
+                    what: "bans and children of a space to carry over",
+                    limit: CARRIED_MAX,
+                }
+                .into());
             }
         }
         let power = decision.power(self.old).await?;
@@ -167,7 +171,8 @@ impl Upgrade<'_> {
         if !self.version.rules().authorization.use_room_create_sender {
             content.insert("creator".to_owned(), text(self.actor.user.as_str()));
         }
-        if self.version.rules().authorization.additional_room_creators && !self.additional_creators.is_empty() {
+        if self.version.rules().authorization.additional_room_creators && !self.additional_creators.is_empty()
+        {
             let creators = self.additional_creators.iter().map(|user| text(user.as_str())).collect();
             content.insert("additional_creators".to_owned(), CanonicalJsonValue::Array(creators));
         }
@@ -219,7 +224,8 @@ impl Upgrade<'_> {
         }
         decision.append(room, self.state("m.room.power_levels", first.clone())).await?;
         for (kind, content) in &old.settings {
-            let content = if *kind == "m.room.join_rules" { self.join_rules(content) } else { content.clone() };
+            let content =
+                if *kind == "m.room.join_rules" { self.join_rules(content) } else { content.clone() };
             decision.append(room, self.state(kind, content)).await?;
         }
         for event in &old.carried {

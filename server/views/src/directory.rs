@@ -7,11 +7,7 @@
 
 use nexus_event_store::{RoomNo, Scan};
 
-use crate::{
-    DISCOVERABLE, RoomSummary, ViewError, Views,
-    records::Published,
-    rows::Guilds,
-};
+use crate::{DISCOVERABLE, RoomSummary, ViewError, Views, records::Published, rows::Guilds};
 
 /// How many listed rooms are looked at.
 const LISTED_MAX: usize = 20_000;

@@ -118,7 +118,8 @@ fn parse_token(text: &str) -> Result<(DirectoryKey, bool), ApiError> {
             "f" => false,
             _ => return None,
         };
-        let key = DirectoryKey { joined: parts.next()?.parse().ok()?, room: RoomNo(parts.next()?.parse().ok()?) };
+        let key =
+            DirectoryKey { joined: parts.next()?.parse().ok()?, room: RoomNo(parts.next()?.parse().ok()?) };
         parts.next().is_none().then_some((key, backward))
     };
     parse().ok_or_else(|| ApiError::invalid_param("since is not a token of this directory"))

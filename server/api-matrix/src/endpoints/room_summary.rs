@@ -8,11 +8,7 @@ use nexus_views::{Membership, Views};
 use serde_json::Value;
 
 use crate::{
-    auth::OptionalAuth,
-    error::ApiError,
-    outside::may_know,
-    path::Segments,
-    room_name::room_of_name,
+    auth::OptionalAuth, error::ApiError, outside::may_know, path::Segments, room_name::room_of_name,
     summary_json::full_summary_json,
 };
 

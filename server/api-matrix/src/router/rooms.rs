@@ -21,10 +21,7 @@ pub(super) fn v3() -> Router<MatrixApi> {
         .route("/rooms/{room}/upgrade", post(upgrade::post))
         .route("/rooms/{room}/aliases", get(aliases::of_room))
         .route("/directory/room/{alias}", get(aliases::get).put(aliases::put).delete(aliases::delete))
-        .route(
-            "/directory/list/room/{room}",
-            get(public_rooms::visibility).put(public_rooms::set_visibility),
-        )
+        .route("/directory/list/room/{room}", get(public_rooms::visibility).put(public_rooms::set_visibility))
         .route("/publicRooms", get(public_rooms::get).post(public_rooms::post))
 }
 

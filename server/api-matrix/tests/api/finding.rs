@@ -72,10 +72,7 @@ async fn who_made_an_alias_or_has_the_power_takes_it_away() {
     alias(&alice, "DELETE", "#two:a.example", &room).await.ok();
     assert_eq!(alias(&bob, "DELETE", "#two:a.example", &room).await.error(), "404 M_NOT_FOUND");
     assert_eq!(alias(&bob, "GET", "#two:a.example", &room).await.error(), "404 M_NOT_FOUND");
-    assert_eq!(
-        bob.call("POST", "/join/%23two%3Aa.example", json!({})).await.error(),
-        "404 M_NOT_FOUND"
-    );
+    assert_eq!(bob.call("POST", "/join/%23two%3Aa.example", json!({})).await.error(), "404 M_NOT_FOUND");
     // What the room says it is called goes with the alias.
     alias(&alice, "DELETE", "#home:a.example", &room).await.ok();
     let canonical = format!("/rooms/{}/state/m.room.canonical_alias", segment(&room));
@@ -134,7 +131,9 @@ async fn state_of_no_shape_is_refused() {
         let path = format!("/rooms/{}/state/{kind}", segment(&room));
         assert_eq!(alice.call("PUT", &path, content.clone()).await.error(), "400 M_BAD_JSON", "{content}");
     }
-    alice.set_state(&room, "m.room.server_acl", "", json!({ "allow": ["*"], "deny": ["evil.example"] })).await;
+    alice
+        .set_state(&room, "m.room.server_acl", "", json!({ "allow": ["*"], "deny": ["evil.example"] }))
+        .await;
 }
 
 #[tokio::test]
@@ -209,10 +208,7 @@ async fn members_with_power_list_a_room() {
     assert_eq!(shown().await, "public");
     alice.call("PUT", &path, json!({ "visibility": "private" })).await.ok();
     assert_eq!(shown().await, "private");
-    assert_eq!(
-        alice.call("PUT", &path, json!({ "visibility": "odd" })).await.error(),
-        "400 M_BAD_JSON"
-    );
+    assert_eq!(alice.call("PUT", &path, json!({ "visibility": "odd" })).await.error(), "400 M_BAD_JSON");
     let nowhere = server.call("GET", "/directory/list/room/!nowhere", Value::Null).await;
     assert_eq!(nowhere.error(), "404 M_NOT_FOUND");
 }
@@ -273,7 +269,9 @@ async fn a_space_is_walked_depth_first_and_cycles_end() {
     let second = hierarchy(&bob, &root, &format!("limit=2&from={from}")).await.ok();
     assert_eq!(ids(&second, "rooms"), [&one, &two].map(String::clone));
     assert!(second.get("next_batch").is_none());
-    for query in [format!("from={from}&max_depth=1"), format!("from={from}&suggested_only=true"), "from=x".into()] {
+    for query in
+        [format!("from={from}&max_depth=1"), format!("from={from}&suggested_only=true"), "from=x".into()]
+    {
         assert_eq!(hierarchy(&bob, &root, &query).await.error(), "400 M_INVALID_PARAM", "{query}");
     }
     assert_eq!(hierarchy(&bob, &hidden, "").await.error(), "403 M_FORBIDDEN");

@@ -52,7 +52,9 @@ async fn a_room_is_replaced_with_what_belongs_to_it() {
         assert_eq!(create["predecessor"]["room_id"], old, "{case}");
         assert_eq!(create["m.federate"], false, "{case}");
         assert_eq!(state(&alice, &old, "m.room.tombstone").await["replacement_room"], new, "{case}");
-        for kind in ["name", "topic", "avatar", "encryption", "server_acl", "join_rules", "history_visibility"] {
+        for kind in
+            ["name", "topic", "avatar", "encryption", "server_acl", "join_rules", "history_visibility"]
+        {
             let kind = format!("m.room.{kind}");
             assert_eq!(state(&alice, &new, &kind).await, state(&alice, &old, &kind).await, "{case} {kind}");
         }
@@ -76,7 +78,10 @@ async fn a_room_is_replaced_with_what_belongs_to_it() {
 
         // Nobody speaks in the old room any more, nor invites.
         let path = format!("/rooms/{}/send/m.room.message/t{case}", segment(&old));
-        assert_eq!(bob.call("PUT", &path.replace(' ', "-"), message("hello?")).await.error(), "403 M_FORBIDDEN");
+        assert_eq!(
+            bob.call("PUT", &path.replace(' ', "-"), message("hello?")).await.error(),
+            "403 M_FORBIDDEN"
+        );
         bob.join(&new).await;
         bob.say(&new, &format!("hello {case}")).await;
         alice.call("DELETE", &alias, Value::Null).await.ok();
