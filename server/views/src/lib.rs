@@ -12,8 +12,10 @@ use nexus_state_resolution::RoomVersion;
 use ruma::{OwnedRoomId, OwnedServerName, OwnedUserId, RoomId, ServerName, UserId};
 
 pub mod audit;
+mod directory;
 mod event;
 mod guilds;
+mod hierarchy;
 mod members;
 mod messages;
 pub mod names;
@@ -28,18 +30,22 @@ mod rooms;
 pub mod rows;
 pub mod state_keys;
 pub mod threads;
+mod summary;
 mod timeline;
 mod typing;
 pub mod unread;
 
+pub use directory::{DirectoryKey, DirectoryPage, DirectoryQuery};
 pub use event::{Caches, Event};
 pub use guilds::{Channel, DISCOVERABLE, Guild, GuildMember, Overwrite, Role, role_snowflake};
+pub use hierarchy::SpaceChild;
 pub use messages::{Message, Page, ReactionCount, Removed};
 pub use permissions::{Permissions, Place};
 pub use pins::Pin;
 pub use reader::Reader;
 pub use rows::{ChannelKind, Membership, MembershipRow, OverwriteTarget, RoomInfo};
 pub use threads::{Thread, ThreadState};
+pub use summary::RoomSummary;
 pub use timeline::{TimelineItem, TimelineKey, TimelineSlice};
 pub use typing::Typing;
 
