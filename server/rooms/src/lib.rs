@@ -26,6 +26,7 @@ mod permission;
 mod redact;
 mod send;
 mod steward;
+pub mod table_list;
 mod typing;
 
 pub use bots::AddBot;

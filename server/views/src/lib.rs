@@ -21,6 +21,7 @@ mod reader;
 pub mod rebuild;
 mod rooms;
 pub mod rows;
+pub mod table_list;
 mod timeline;
 mod typing;
 
