@@ -83,6 +83,8 @@ pub mod numbers {
     pub const GUILD_MEMBERS: u8 = 40;
     pub const GUILD_ROLES: u8 = 41;
     pub const GUILD_OVERWRITES: u8 = 42;
+    pub const OVERWRITE_CHANNELS: u8 = 56;
+    pub const USER_WORDS: u8 = 59;
     // Primary records of accounts.
     pub const ACCOUNTS: u8 = 64;
     pub const DEVICES: u8 = 65;
@@ -99,6 +101,12 @@ pub mod numbers {
     pub const FIRST_ACCOUNT: u8 = 76;
     pub const USER_DEVICES: u8 = 77;
     pub const EMAILS: u8 = 78;
+    // Primary records of rooms, beside the log.
+    pub const ALIASES: u8 = 113;
+    pub const ROOM_ALIASES: u8 = 114;
+    pub const PUBLISHED: u8 = 115;
+    pub const FORGOTTEN: u8 = 116;
+    pub const PROFILE_FIELDS: u8 = 117;
 }
 
 table! {

@@ -4,6 +4,7 @@
 
 mod accounts;
 mod http;
+mod moderation;
 mod rooms;
 mod sync;
 mod visibility;
