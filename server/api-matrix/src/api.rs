@@ -7,6 +7,7 @@ use std::sync::Arc;
 use axum::extract::FromRef;
 use nexus_accounts::Accounts;
 use nexus_event_store::world::World;
+use nexus_media::Media;
 use nexus_rooms::Rooms;
 use nexus_views::Views;
 
@@ -25,6 +26,7 @@ pub struct MatrixApi {
     rooms: Rooms,
     views: Views,
     accounts: Accounts,
+    media: Media,
     world: World,
     config: Arc<MatrixConfig>,
     sessions: Arc<UiaSessions>,
@@ -33,10 +35,10 @@ pub struct MatrixApi {
 impl MatrixApi {
     /// The API over these rooms, views and accounts, which belong to one store.
     #[must_use]
-    pub fn new(rooms: Rooms, views: Views, accounts: Accounts, config: MatrixConfig) -> Self {
+    pub fn new(rooms: Rooms, views: Views, accounts: Accounts, media: Media, config: MatrixConfig) -> Self {
         let world = views.store().world().clone();
         let sessions = Arc::new(UiaSessions::new(world.clone()));
-        Self { rooms, views, accounts, world, config: Arc::new(config), sessions }
+        Self { rooms, views, accounts, media, world, config: Arc::new(config), sessions }
     }
 }
 
@@ -59,6 +61,7 @@ macro_rules! part {
 part!(Rooms, rooms);
 part!(Views, views);
 part!(Accounts, accounts);
+part!(Media, media);
 part!(World, world);
 part!(Arc<MatrixConfig>, config);
 part!(Arc<UiaSessions>, sessions);

@@ -10,6 +10,7 @@ pub(crate) mod forget;
 pub(crate) mod knock;
 pub(crate) mod login;
 pub(crate) mod logout;
+pub(crate) mod media;
 pub(crate) mod members;
 pub(crate) mod membership;
 pub(crate) mod messages;

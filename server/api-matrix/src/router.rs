@@ -26,6 +26,7 @@ use crate::{
     error::ApiError,
 };
 
+mod media;
 mod rooms;
 
 /// The Matrix API, ready to be merged into a server's router.
@@ -36,6 +37,7 @@ pub fn router(api: MatrixApi) -> Router {
         .nest("/_matrix/client/v3", v3())
         // Libraries from before v1.1 say r0 and mean the same.
         .nest("/_matrix/client/r0", v3())
+        .merge(media::routes())
         .route("/_matrix", any(unrecognized))
         .route("/_matrix/", any(unrecognized))
         .route("/_matrix/{*rest}", any(unrecognized))

@@ -4,6 +4,7 @@
 
 mod accounts;
 mod http;
+mod media;
 mod moderation;
 mod rooms;
 mod sync;
