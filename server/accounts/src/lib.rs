@@ -16,6 +16,7 @@ mod decide;
 mod devices;
 mod emails;
 mod error;
+mod follow_room;
 mod gateway_sessions;
 mod login;
 mod names;

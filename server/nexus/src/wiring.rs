@@ -81,7 +81,10 @@ pub(crate) async fn build(ground: &Ground<'_>) -> Result<Parts> {
     let admin_api = nexus_admin::routes(AdminParts { accounts: accounts.clone(), views: views.clone() });
     let media = media(ground, &store).await?;
     let public_url = ground.public_url.as_str().trim_end_matches('/').to_owned();
-    let matrix = MatrixConfig { public_url: public_url.clone() };
+    let matrix = MatrixConfig {
+        public_url: public_url.clone(),
+        public_directory: ground.config.directory.public_without_login,
+    };
     let matrix = MatrixApi::new(rooms.clone(), views.clone(), accounts.clone(), media.clone(), matrix);
     let nexus = NexusConfig { public_url };
     let nexus = NexusApi::new(rooms, views, accounts, media, nexus, ground.closing.clone());
