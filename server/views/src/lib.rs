@@ -25,8 +25,8 @@ pub mod records;
 mod rooms;
 pub mod rows;
 pub mod state_keys;
-pub mod table_list;
 mod summary;
+pub mod table_list;
 mod timeline;
 mod typing;
 
