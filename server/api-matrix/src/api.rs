@@ -18,6 +18,8 @@ use crate::uia::UiaSessions;
 pub struct MatrixConfig {
     /// Where clients reach this server, without a slash at the end.
     pub public_url: String,
+    /// Whether the directory of public rooms may be read without logging in.
+    pub public_directory: bool,
 }
 
 /// The state of the Matrix API's router. Cheap to clone.

@@ -34,6 +34,7 @@ use crate::{
     http::Routers,
     metrics::Metrics,
     page::Page,
+    upgrade::{refusal, upgrade_if_older},
 };
 
 /// The store's folder inside `data_dir`.
@@ -80,7 +81,10 @@ pub(crate) async fn build(ground: &Ground<'_>) -> Result<Parts> {
     let admin_api = nexus_admin::routes(AdminParts { accounts: accounts.clone(), views: views.clone() });
     let media = media(ground, &store).await?;
     let public_url = ground.public_url.as_str().trim_end_matches('/').to_owned();
-    let matrix = MatrixConfig { public_url: public_url.clone() };
+    let matrix = MatrixConfig {
+        public_url: public_url.clone(),
+        public_directory: ground.config.directory.public_without_login,
+    };
     let matrix = MatrixApi::new(rooms.clone(), views.clone(), accounts.clone(), media.clone(), matrix);
     let nexus = NexusConfig { public_url };
     let nexus = NexusApi::new(rooms, views, accounts, media, nexus, ground.closing.clone());
@@ -183,9 +187,10 @@ async fn open_store(ground: &Ground<'_>) -> Result<Store> {
 async fn open(folder: &Path, world: &World) -> Result<Store> {
     let engine =
         RocksEngine::open(folder, RocksTuning::default()).map_err(|error| unusable(folder, &error))?;
+    upgrade_if_older(folder, &engine).await?;
     Store::open(Arc::new(engine), world.clone(), Arc::new(abort))
         .await
-        .with_context(|| format!("{}: open the store", folder.display()))
+        .map_err(|error| refusal(folder, error))
 }
 
 /// Opens the store of a stopped server.

@@ -178,7 +178,7 @@ impl Server {
         let profiles = Arc::new(AccountProfiles(accounts.clone()));
         let rooms_config = RoomsConfig { default_version: RoomVersion::V12 };
         let rooms = Rooms::new(views.clone(), Arc::new(TestSigner::new()), profiles, rooms_config);
-        let config = MatrixConfig { public_url: "http://a.example".to_owned() };
+        let config = MatrixConfig { public_url: "http://a.example".to_owned(), public_directory: false };
         Self { router: router(MatrixApi::new(rooms, views, accounts, media, config)), clock }
     }
 
