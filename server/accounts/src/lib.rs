@@ -25,6 +25,7 @@ mod profile;
 mod refresh;
 mod register;
 mod sessions;
+pub mod table_list;
 mod tables;
 mod tokens;
 

@@ -34,6 +34,7 @@ use crate::{
     http::Routers,
     metrics::Metrics,
     page::Page,
+    upgrade::{refusal, upgrade_if_older},
 };
 
 /// The store's folder inside `data_dir`.
@@ -186,9 +187,10 @@ async fn open_store(ground: &Ground<'_>) -> Result<Store> {
 async fn open(folder: &Path, world: &World) -> Result<Store> {
     let engine =
         RocksEngine::open(folder, RocksTuning::default()).map_err(|error| unusable(folder, &error))?;
+    upgrade_if_older(folder, &engine).await?;
     Store::open(Arc::new(engine), world.clone(), Arc::new(abort))
         .await
-        .with_context(|| format!("{}: open the store", folder.display()))
+        .map_err(|error| refusal(folder, error))
 }
 
 /// Opens the store of a stopped server.

@@ -35,6 +35,7 @@ mod room_refusal;
 mod send;
 mod state_checks;
 mod steward;
+pub mod table_list;
 mod typing;
 mod upgrade;
 

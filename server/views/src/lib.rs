@@ -31,6 +31,7 @@ pub mod rows;
 pub mod state_keys;
 pub mod threads;
 mod summary;
+pub mod table_list;
 mod timeline;
 mod typing;
 pub mod unread;
