@@ -28,11 +28,12 @@ mod support;
 
 pub use auth::{AuthError, auth_types, authorise, authorise_by_auth_events, authorise_state_only};
 pub use build::{BuildError, Draft, Signer, build};
+pub use conflict::Conflict;
 pub use format::{
     AUTH_EVENTS_MAX, EVENT_BYTES_MAX, FIELD_BYTES_MAX, FormatError, PREV_EVENTS_MAX, check_format,
 };
 pub use json::{JsonError, JsonLimits, parse_object};
 pub use pdu::{Citation, Pdu, PduError};
-pub use resolve::{ResolutionSource, ResolveError, StateSnapshot, resolve};
+pub use resolve::{ResolutionSource, ResolveError, StateSnapshot, resolve, resolve_conflict};
 pub use room_version::RoomVersion;
 pub use verify::{Verified, VerifyError, required_signers, verify, verify_reporting};

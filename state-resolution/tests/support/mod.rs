@@ -5,6 +5,8 @@
 #![allow(dead_code, unreachable_pub, reason = "each test binary uses its own part of the fixtures")]
 #![allow(clippy::unwrap_used, reason = "a fixture that cannot be made is a failed test")]
 
+pub mod graph;
+
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::Arc,
@@ -303,10 +305,5 @@ impl ResolutionSource<u32> for Interned<'_> {
 
     fn id_of(&self, event_id: &EventId) -> Option<u32> {
         self.room.index_of(event_id).map(|index| self.number_of[index])
-    }
-
-    fn auth_chain(&self, of: &[u32]) -> Option<BTreeSet<u32>> {
-        let start = of.iter().flat_map(|id| self.pdu(*id).unwrap().auth_events().to_vec());
-        Some(self.room.chain(start).iter().map(|id| self.id_of(id).unwrap()).collect())
     }
 }
