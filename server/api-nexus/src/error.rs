@@ -115,9 +115,7 @@ impl ApiError {
             Self::Unknown(Unknown::Invite) => (S::NOT_FOUND, 10006, "Unknown Invite"),
             Self::Unknown(Unknown::Member) => (S::NOT_FOUND, 10007, "Unknown Member"),
             Self::Unknown(Unknown::Message) => (S::NOT_FOUND, 10008, "Unknown Message"),
-            Self::Unknown(Unknown::Overwrite) => {
-                (S::NOT_FOUND, 10009, "Unknown permission overwrite")
-            }
+            Self::Unknown(Unknown::Overwrite) => (S::NOT_FOUND, 10009, "Unknown permission overwrite"),
             Self::Unknown(Unknown::Role) => (S::NOT_FOUND, 10011, "Unknown Role"),
             Self::Unknown(Unknown::User) => (S::NOT_FOUND, 10013, "Unknown User"),
             Self::Unknown(Unknown::Emoji) => (S::BAD_REQUEST, 10014, "Unknown Emoji"),

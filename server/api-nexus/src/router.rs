@@ -63,7 +63,10 @@ fn guild_calls() -> Router<NexusApi> {
         .route("/guilds/join", post(join::join))
         .route("/directory", get(directory::list))
         .route("/guilds/{guild_id}", get(guilds::get).patch(guilds::patch).delete(guilds::delete))
-        .route("/guilds/{guild_id}/channels", get(guilds::channels).post(guilds::create_channel).patch(overwrites::move_channels))
+        .route(
+            "/guilds/{guild_id}/channels",
+            get(guilds::channels).post(guilds::create_channel).patch(overwrites::move_channels),
+        )
         .route("/guilds/{guild_id}/members", get(members::list))
         .route("/guilds/{guild_id}/members/search", get(members::search))
         .route("/guilds/{guild_id}/members/{user_id}", get(members::get).patch(member_changes::patch))
@@ -74,7 +77,10 @@ fn guild_calls() -> Router<NexusApi> {
         )
         .route("/guilds/{guild_id}/roles", get(roles::list).post(roles::create).patch(roles::move_many))
         .route("/guilds/{guild_id}/roles/member-counts", get(roles::counts))
-        .route("/guilds/{guild_id}/roles/{role_id}", get(roles::get).patch(roles::patch).delete(roles::delete))
+        .route(
+            "/guilds/{guild_id}/roles/{role_id}",
+            get(roles::get).patch(roles::patch).delete(roles::delete),
+        )
         .route("/guilds/{guild_id}/invites", get(guilds::invites))
         .route("/rooms/{room_id}", get(rooms::get))
 }

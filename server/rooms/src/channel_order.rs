@@ -88,7 +88,8 @@ impl Decide for Move<'_> {
             let reason = self.reason.as_deref();
             if after != before {
                 let parent = category(decision, self.guild, after.parent).await?;
-                put_channel(decision, self.guild, channel, (&after, parent.as_ref()), (self.actor, reason)).await?;
+                put_channel(decision, self.guild, channel, (&after, parent.as_ref()), (self.actor, reason))
+                    .await?;
             }
             if step.lock_permissions
                 && let Some(parent) = after.parent

@@ -273,7 +273,8 @@ impl Decide for Create<'_> {
         }
         let last = i64::try_from(existing).unwrap_or_default();
         let NewChannel { kind, parent, overwrites, .. } = &self.channel;
-        check_parent(decision, self.guild, &RoomInfo { kind: *kind, parent: *parent, ..RoomInfo::default() }).await?;
+        check_parent(decision, self.guild, &RoomInfo { kind: *kind, parent: *parent, ..RoomInfo::default() })
+            .await?;
         let overwrites =
             of_new_channel(decision, self.guild, *parent, overwrites.as_deref(), self.actor).await?;
         let room = add_channel(decision, self.actor, self.guild, &self.channel, last).await?;

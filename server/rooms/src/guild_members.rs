@@ -121,8 +121,7 @@ impl Decide for Update<'_> {
             return Ok(());
         }
         let content = guild_member_content(self.member, &after);
-        let content =
-            decision.on_behalf_of(self.actor, "member.update", self.reason.as_deref(), content)?;
+        let content = decision.on_behalf_of(self.actor, "member.update", self.reason.as_deref(), content)?;
         let key = user_state_key(self.member);
         let event = NewPdu::state(decision.rooms.steward()?, "nexus.member", key, content);
         decision.append(self.guild, event).await?;

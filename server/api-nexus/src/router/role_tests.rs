@@ -35,7 +35,9 @@ impl Scene<'_> {
     }
 
     async fn max_says(&self) -> Reply {
-        self.max.call("POST", &format!("/channels/{}/messages", self.channel), json!({ "content": "x" })).await
+        self.max
+            .call("POST", &format!("/channels/{}/messages", self.channel), json!({ "content": "x" }))
+            .await
     }
 
     async fn give(&self, role: &str) {
@@ -115,7 +117,13 @@ async fn refusals_name_what_is_wrong() {
         (olga, "PUT", scene.at(&format!("/members/{}/roles/7", max.id)), Value::Null, "404 10011"),
         (olga, "PUT", scene.at(&format!("/members/7/roles/{role}")), Value::Null, "404 10007"),
         (olga, "PATCH", scene.at(&format!("/members/{}", max.id)), json!({ "mute": true }), "400 40032"),
-        (olga, "PATCH", scene.at(&format!("/members/{}", max.id)), json!({ "nick": "x".repeat(33) }), "400 50035"),
+        (
+            olga,
+            "PATCH",
+            scene.at(&format!("/members/{}", max.id)),
+            json!({ "nick": "x".repeat(33) }),
+            "400 50035",
+        ),
         (
             olga,
             "PATCH",
@@ -182,7 +190,10 @@ async fn overwrites_open_and_close_a_channel() {
     assert_eq!((held & VIEW_CHANNEL, held & SEND_MESSAGES), (VIEW_CHANNEL, 0));
     assert_eq!(scene.max_says().await.error(), "403 50013");
     assert_eq!(scene.max.call("PUT", &path(&scene.max.id), json!({})).await.error(), "403 50013");
-    assert_eq!(scene.olga.call("DELETE", &path(&scene.guild), Value::Null).await.status, StatusCode::NO_CONTENT);
+    assert_eq!(
+        scene.olga.call("DELETE", &path(&scene.guild), Value::Null).await.status,
+        StatusCode::NO_CONTENT
+    );
     assert_eq!(scene.olga.call("DELETE", &path(&scene.guild), Value::Null).await.error(), "404 10009");
     assert_eq!(scene.olga.call("PUT", &path("7"), json!({ "type": 0 })).await.error(), "404 10011");
 }

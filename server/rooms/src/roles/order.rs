@@ -45,8 +45,10 @@ impl Decide for Move<'_> {
         let before = in_order(&roles);
         let after = reordered(&before, &moves);
         // What is at or above one's own place stays where it is, and nothing passes it.
-        let out_of_reach =
-            before.iter().filter(|id| roles.get(id).is_some_and(|role| Rank::of(role) >= standing.rank)).count();
+        let out_of_reach = before
+            .iter()
+            .filter(|id| roles.get(id).is_some_and(|role| Rank::of(role) >= standing.rank))
+            .count();
         let kept = before.len() - out_of_reach;
         if before[kept..] != after[kept..] {
             return Err(GuildRefusal::RoleTooHigh.into());

@@ -173,10 +173,8 @@ fn a_channel_starts_with_what_its_category_has_and_follows_it() {
         let moved = scene.rooms.move_channels(&ben, guild.room.no, vec![step(false)], None);
         assert_eq!(scene.refused(moved).await, missing(Permissions::MANAGE_CHANNELS));
         // A whole list replaces what was there.
-        let changes = ChannelChanges {
-            overwrites: Some(vec![deny(EVERYONE, VIEW)]),
-            ..ChannelChanges::default()
-        };
+        let changes =
+            ChannelChanges { overwrites: Some(vec![deny(EVERYONE, VIEW)]), ..ChannelChanges::default() };
         scene.rooms.update_channel(&ana, guild.general.no, changes).await.unwrap();
         assert_eq!(scene.overwrites(&guild.general).await, BTreeMap::from([(EVERYONE, (0, VIEW.0))]));
     });

@@ -233,7 +233,8 @@ fn roles_move_below_ones_own() {
 fn nicknames_follow_the_hierarchy() {
     play(async |scene| {
         let (guild, _) = three_ranks(scene).await;
-        let nick = |name: &str| MemberChanges { nick: Some(Some(name.to_owned())), ..MemberChanges::default() };
+        let nick =
+            |name: &str| MemberChanges { nick: Some(Some(name.to_owned())), ..MemberChanges::default() };
         scene.change("ben", &guild, "cem", nick(" Cemo ")).await.unwrap();
         scene.change("ben", &guild, "ben", nick("Big Ben")).await.unwrap();
         let refusal = scene.refused(scene.change("ben", &guild, "ana", nick("Anna"))).await;
