@@ -28,6 +28,7 @@ mod kick_and_ban;
 mod knock;
 mod locks;
 mod membership;
+mod message_rules;
 mod overwrites;
 mod permission;
 mod permission_change;

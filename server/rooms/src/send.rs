@@ -5,7 +5,7 @@
 //! A repeated idempotency key gives back the event it made the first time.
 
 use nexus_event_store::{
-    RoomNo, Rows as _, UserNo,
+    RoomNo, Rows as _, Scan, UserNo,
     catalogue::{EventPlaces, Events, Transactions},
     codec::Text,
     event_id::EventIdKey,
@@ -19,6 +19,7 @@ use crate::{
     content::{relation, string},
     decision::{Decide, Decision, NewPdu},
     error::Rejection,
+    message_rules::{Needs, edit_needs, needs, reaction_needs},
     permission::need,
 };
 
@@ -213,14 +214,7 @@ impl Send<'_> {
         let membership = decision.reader().membership(self.room, user).await?.map(|row| row.membership);
         let info = decision.reader().info(self.room).await?;
         if let Some(guild) = info.guild {
-            let held = decision.permissions(guild, Some(self.room), user).await?;
-            need(held, Permissions::VIEW_CHANNEL)?;
-            if self.event.state_key.is_none() {
-                if info.kind == ChannelKind::Category {
-                    return Err(Rejection::NotTextChannel.into());
-                }
-                need(held, self.wanted(decision).await?)?;
-            }
+            self.admit_by_roles(decision, (guild, info.kind), user).await?;
             if membership != Some(Membership::Join) {
                 decision.join_channel(self.room, &self.actor.user, &self.profile).await?;
             }
@@ -233,26 +227,59 @@ impl Send<'_> {
         }
     }
 
-    /// What the sender's roles must allow for an event of this kind.
-    async fn wanted(&self, decision: &Decision<'_>) -> Result<Permissions, RoomsError> {
-        if self.event.event_type == "m.reaction" {
-            return Ok(Permissions::ADD_REACTIONS.with(Permissions::READ_MESSAGE_HISTORY));
+    /// Whether the sender's roles allow what is sent.
+    async fn admit_by_roles(
+        &self,
+        decision: &Decision<'_>,
+        (guild, kind): (RoomNo, ChannelKind),
+        user: UserNo,
+    ) -> Result<(), RoomsError> {
+        let SendEvent { event_type, state_key, content, .. } = &self.event;
+        let needs = match (state_key, self.edited(decision).await?) {
+            (Some(_), _) => Needs { permissions: Permissions::NONE, in_thread: false },
+            (None, Some(before)) => Needs { permissions: edit_needs(content, &before), in_thread: false },
+            (None, None) if event_type == "m.reaction" => {
+                Needs { permissions: self.reaction_needs(decision).await?, in_thread: false }
+            }
+            (None, None) => needs(event_type, content),
+        };
+        let held = decision.permissions_in(guild, (self.room, kind), needs.in_thread, user).await?;
+        need(held, Permissions::VIEW_CHANNEL)?;
+        if state_key.is_none() && kind == ChannelKind::Category {
+            return Err(Rejection::NotTextChannel.into());
         }
-        Ok(if self.is_edit(decision).await? { Permissions::NONE } else { Permissions::SEND_MESSAGES })
+        need(held, needs.permissions)
     }
 
-    /// Whether it replaces a message of the sender's own; anything else that claims to is a message like others.
-    async fn is_edit(&self, decision: &Decision<'_>) -> Result<bool, RoomsError> {
-        let Some(("m.replace", target)) = relation(&self.event.content) else { return Ok(false) };
-        let Ok(target) = EventId::parse(target) else { return Ok(false) };
-        let target = decision.reader().event_by_id(&target).await?;
-        Ok(target.is_some_and(|target| {
+    /// The content of the message that this edits, one of the sender's own; anything else that claims to be an
+    /// edit is a message like others.
+    async fn edited(&self, decision: &Decision<'_>) -> Result<Option<CanonicalJsonObject>, RoomsError> {
+        let Some(("m.replace", target)) = relation(&self.event.content) else { return Ok(None) };
+        let Ok(target) = EventId::parse(target) else { return Ok(None) };
+        let target = decision.reader().event_by_id(&target).await?.filter(|target| {
             target.room == self.room
                 && target.snowflake.is_some()
                 && target.redacted_by.is_none()
                 && target.pdu.sender() == self.actor.user
                 && target.pdu.event_type() == self.event.event_type
-        }))
+        });
+        Ok(target.map(|target| target.pdu.content_as().unwrap_or_default()))
+    }
+
+    /// What this reaction needs: with an emoji that is there already everyone may join in.
+    async fn reaction_needs(&self, decision: &Decision<'_>) -> Result<Permissions, RoomsError> {
+        let relates = self.event.content.get("m.relates_to").and_then(CanonicalJsonValue::as_object);
+        let text = |field: &str| relates.and_then(|relates| string(relates, field)).unwrap_or_default();
+        let emoji = text("key");
+        let place = decision.tx.row::<EventPlaces>(&EventIdKey::from(text("event_id"))).await?;
+        let is_first = match place {
+            Some(place) => {
+                let same = Scan::prefix::<Reactions>(&(self.room, place.event, emoji.to_owned())).limit(1);
+                decision.tx.scan::<Reactions>(same).await?.is_empty()
+            }
+            None => true,
+        };
+        Ok(reaction_needs(emoji, is_first))
     }
 
     /// One user reacts to one event with one emoji once.

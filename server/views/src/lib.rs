@@ -11,6 +11,7 @@ use nexus_event_store::{Rows as _, catalogue::Rooms};
 use nexus_state_resolution::RoomVersion;
 use ruma::{OwnedRoomId, OwnedServerName, OwnedUserId, RoomId, ServerName, UserId};
 
+pub mod actor;
 pub mod audit;
 mod directory;
 mod event;

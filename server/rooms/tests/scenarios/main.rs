@@ -7,6 +7,7 @@ mod guilds;
 mod idempotency;
 mod invites;
 mod leaving;
+mod message_permissions;
 mod messages;
 mod overwrites;
 mod plain_rooms;
