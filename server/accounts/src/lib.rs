@@ -22,10 +22,12 @@ mod login;
 mod names;
 mod passwords;
 mod profile;
+mod profile_fields;
 mod refresh;
 mod register;
 mod sessions;
 mod tables;
+mod tags;
 mod tokens;
 
 use std::{sync::Arc, time::Duration};
