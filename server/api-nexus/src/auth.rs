@@ -48,7 +48,7 @@ where
     }
 }
 
-fn token_of(header: &str) -> Option<&str> {
+pub(crate) fn token_of(header: &str) -> Option<&str> {
     let (scheme, token) = header.trim().split_once(' ')?;
     let known = scheme.eq_ignore_ascii_case("Bot") || scheme.eq_ignore_ascii_case("Bearer");
     let token = token.trim();

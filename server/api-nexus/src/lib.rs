@@ -16,6 +16,7 @@ mod endpoints;
 mod error;
 mod form;
 mod gateway;
+mod limits;
 mod message_content;
 mod message_form;
 mod objects;

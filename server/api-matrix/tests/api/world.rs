@@ -172,11 +172,16 @@ impl Server {
         config.registration = Registration::Open;
         config.password_cost = PasswordCost::Minimum;
         configure(&mut config);
+        let accounts_limits = config.limits.clone();
         let accounts = Accounts::new(store, config);
         let profiles = Arc::new(AccountProfiles(accounts.clone()));
         let rooms_config = RoomsConfig { default_version: RoomVersion::V12 };
         let rooms = Rooms::new(views.clone(), Arc::new(TestSigner::new()), profiles, rooms_config);
-        let config = MatrixConfig { public_url: "http://a.example".to_owned() };
+        let config = MatrixConfig {
+            public_url: "http://a.example".to_owned(),
+            limits: accounts_limits,
+            shared_secret: Some("sesame".to_owned()),
+        };
         Self { router: router(MatrixApi::new(rooms, views, accounts, config)), clock }
     }
 
