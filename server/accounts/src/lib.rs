@@ -17,6 +17,7 @@ mod decide;
 mod devices;
 mod emails;
 mod error;
+mod follow_room;
 mod gateway_sessions;
 mod live;
 mod login;
@@ -28,6 +29,7 @@ mod register;
 mod registration_tokens;
 mod second_factor;
 mod sessions;
+pub mod table_list;
 mod tables;
 mod tokens;
 

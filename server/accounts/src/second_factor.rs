@@ -54,6 +54,12 @@ pub struct SecondFactorRow {
 }
 versioned_value!(SecondFactorRow, 1);
 
+impl std::fmt::Debug for SecondFactorRow {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("SecondFactorRow").field("last_step", &self.last_step).finish_non_exhaustive()
+    }
+}
+
 impl SecondFactorRow {
     /// The row once `code` was used; `None` if the code is not good.
     fn spend(&self, code: &str, now_ms: u64) -> Option<Self> {

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use axum::extract::FromRef;
 use nexus_accounts::Accounts;
 use nexus_event_store::world::World;
+use nexus_media::Media;
 use nexus_rate_limits::RateLimits;
 use nexus_rooms::Rooms;
 use nexus_views::Views;
@@ -22,6 +23,8 @@ pub struct MatrixConfig {
     pub limits: RateLimits,
     /// Whoever knows it may register accounts through Synapse's admin call; `None` = nobody.
     pub shared_secret: Option<String>,
+    /// Whether the directory of public rooms may be read without logging in.
+    pub public_directory: bool,
 }
 
 /// The state of the Matrix API's router. Cheap to clone.
@@ -30,6 +33,7 @@ pub struct MatrixApi {
     rooms: Rooms,
     views: Views,
     accounts: Accounts,
+    media: Media,
     world: World,
     config: Arc<MatrixConfig>,
     sessions: Arc<UiaSessions>,
@@ -39,11 +43,11 @@ pub struct MatrixApi {
 impl MatrixApi {
     /// The API over these rooms, views and accounts, which belong to one store.
     #[must_use]
-    pub fn new(rooms: Rooms, views: Views, accounts: Accounts, config: MatrixConfig) -> Self {
+    pub fn new(rooms: Rooms, views: Views, accounts: Accounts, media: Media, config: MatrixConfig) -> Self {
         let world = views.store().world().clone();
         let sessions = Arc::new(UiaSessions::new(world.clone()));
         let nonces = Arc::new(Nonces::default());
-        Self { rooms, views, accounts, world, config: Arc::new(config), sessions, nonces }
+        Self { rooms, views, accounts, media, world, config: Arc::new(config), sessions, nonces }
     }
 }
 
@@ -82,6 +86,7 @@ macro_rules! part {
 part!(Rooms, rooms);
 part!(Views, views);
 part!(Accounts, accounts);
+part!(Media, media);
 part!(World, world);
 part!(Arc<MatrixConfig>, config);
 part!(Arc<UiaSessions>, sessions);

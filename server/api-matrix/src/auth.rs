@@ -39,10 +39,10 @@ where
     }
 }
 
-/// The device that asks, for calls that can be made without a login. A token that is shown must be good.
-pub(crate) struct MaybeAuth(pub(crate) Option<Login>);
+/// The device that asks, if it says who it is. A token that is not good is refused all the same.
+pub(crate) struct OptionalAuth(pub(crate) Option<Login>);
 
-impl<S> FromRequestParts<S> for MaybeAuth
+impl<S> FromRequestParts<S> for OptionalAuth
 where
     S: Send + Sync,
     Accounts: FromRef<S>,
@@ -50,10 +50,10 @@ where
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
-        match token(parts) {
-            Some(_) => Auth::from_request_parts(parts, state).await.map(|Auth(login)| Self(Some(login))),
-            None => Ok(Self(None)),
+        if parts.headers.get(AUTHORIZATION).is_none() && from_query(&parts.uri).is_none() {
+            return Ok(Self(None));
         }
+        Auth::from_request_parts(parts, state).await.map(|Auth(login)| Self(Some(login)))
     }
 }
 

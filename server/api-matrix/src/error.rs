@@ -15,7 +15,8 @@ use axum::{
 };
 use nexus_accounts::AccountError;
 use nexus_event_store::{StoreError, kv::KvError};
-use nexus_rooms::{Rejection, RoomsError};
+use nexus_media::MediaError;
+use nexus_rooms::{Rejection, RoomRefusal, RoomsError};
 use serde_json::{Map, Value};
 
 /// A refusal, ready to be sent.
@@ -168,10 +169,24 @@ impl From<Rejection> for ApiError {
             }
             Rejection::DuplicateReaction => (StatusCode::BAD_REQUEST, "M_DUPLICATE_ANNOTATION"),
             Rejection::UnsupportedRoomVersion => (StatusCode::BAD_REQUEST, "M_UNSUPPORTED_ROOM_VERSION"),
+            Rejection::Room(refusal) => of_room(refusal),
             Rejection::RoomInUse => (StatusCode::BAD_REQUEST, "M_ROOM_IN_USE"),
             Rejection::InvalidState { .. } => (StatusCode::BAD_REQUEST, "M_INVALID_ROOM_STATE"),
         };
         Self::new(status, errcode, rejection.to_string())
+    }
+}
+
+fn of_room(refusal: &RoomRefusal) -> (StatusCode, &'static str) {
+    match refusal {
+        RoomRefusal::CannotAuthoriseJoin => (StatusCode::BAD_REQUEST, "M_UNABLE_TO_AUTHORISE_JOIN"),
+        RoomRefusal::CannotGrantJoin => (StatusCode::BAD_REQUEST, "M_UNABLE_TO_GRANT_JOIN"),
+        RoomRefusal::StillMember => (StatusCode::BAD_REQUEST, "M_UNKNOWN"),
+        RoomRefusal::AliasTaken => (StatusCode::CONFLICT, "M_UNKNOWN"),
+        RoomRefusal::UnknownAlias => (StatusCode::NOT_FOUND, "M_NOT_FOUND"),
+        RoomRefusal::AliasSyntax { .. } => (StatusCode::BAD_REQUEST, "M_INVALID_PARAM"),
+        RoomRefusal::AliasReserved => (StatusCode::BAD_REQUEST, "M_EXCLUSIVE"),
+        RoomRefusal::ForeignAlias { .. } => (StatusCode::BAD_REQUEST, "M_BAD_ALIAS"),
     }
 }
 
@@ -229,6 +244,28 @@ impl From<RoomsError> for ApiError {
     }
 }
 
+impl From<MediaError> for ApiError {
+    fn from(error: MediaError) -> Self {
+        let (status, errcode) = match &error {
+            MediaError::Unknown => (StatusCode::NOT_FOUND, "M_NOT_FOUND"),
+            MediaError::NotYetUploaded => (StatusCode::GATEWAY_TIMEOUT, "M_NOT_YET_UPLOADED"),
+            MediaError::AlreadyUploaded => (StatusCode::CONFLICT, "M_CANNOT_OVERWRITE_MEDIA"),
+            MediaError::NotYours => (StatusCode::FORBIDDEN, "M_FORBIDDEN"),
+            MediaError::TooManyReserved { .. } => (StatusCode::TOO_MANY_REQUESTS, "M_LIMIT_EXCEEDED"),
+            MediaError::TooLarge { .. } => (StatusCode::PAYLOAD_TOO_LARGE, "M_TOO_LARGE"),
+            MediaError::Interrupted | MediaError::NotAPicture(_) => (StatusCode::BAD_REQUEST, "M_UNKNOWN"),
+            MediaError::OutOfRange { .. } => (StatusCode::RANGE_NOT_SATISFIABLE, "M_INVALID_PARAM"),
+            MediaError::Storage(_) if error.is_disk_full() => (StatusCode::INSUFFICIENT_STORAGE, "M_UNKNOWN"),
+            MediaError::Storage(cause) => {
+                tracing::error!(error = %cause, "the media storage failed a request");
+                return Self::new(StatusCode::BAD_GATEWAY, "M_UNKNOWN", "the media storage failed");
+            }
+            MediaError::Store(cause) => return cause.clone().into(),
+        };
+        Self::new(status, errcode, error.to_string())
+    }
+}
+
 impl From<StoreError> for ApiError {
     fn from(error: StoreError) -> Self {
         match &error {
@@ -280,6 +317,14 @@ mod tests {
             Rejection::EventTooLarge { bytes: 70_000, limit: 65_536 },
             Rejection::FieldTooLong { field: "f", bytes: 300, limit: 255 },
             Rejection::DuplicateReaction,
+            Rejection::Room(RoomRefusal::CannotAuthoriseJoin),
+            Rejection::Room(RoomRefusal::CannotGrantJoin),
+            Rejection::Room(RoomRefusal::StillMember),
+            Rejection::Room(RoomRefusal::AliasTaken),
+            Rejection::Room(RoomRefusal::UnknownAlias),
+            Rejection::Room(RoomRefusal::AliasSyntax { reason: text() }),
+            Rejection::Room(RoomRefusal::AliasReserved),
+            Rejection::Room(RoomRefusal::ForeignAlias { alias: "alias".to_owned() }),
             Rejection::UnsupportedRoomVersion,
             Rejection::RoomInUse,
             Rejection::NotTextChannel,
@@ -372,6 +417,14 @@ mod tests {
             EventTooLarge { bytes: 70000, limit: 65536 } -> 413 M_TOO_LARGE
             FieldTooLong { field: "f", bytes: 300, limit: 255 } -> 400 M_INVALID_PARAM
             DuplicateReaction -> 400 M_DUPLICATE_ANNOTATION
+            Room(CannotAuthoriseJoin) -> 400 M_UNABLE_TO_AUTHORISE_JOIN
+            Room(CannotGrantJoin) -> 400 M_UNABLE_TO_GRANT_JOIN
+            Room(StillMember) -> 400 M_UNKNOWN
+            Room(AliasTaken) -> 409 M_UNKNOWN
+            Room(UnknownAlias) -> 404 M_NOT_FOUND
+            Room(AliasSyntax { reason: "why" }) -> 400 M_INVALID_PARAM
+            Room(AliasReserved) -> 400 M_EXCLUSIVE
+            Room(ForeignAlias { alias: "alias" }) -> 400 M_BAD_ALIAS
             UnsupportedRoomVersion -> 400 M_UNSUPPORTED_ROOM_VERSION
             RoomInUse -> 400 M_ROOM_IN_USE
             NotTextChannel -> 403 M_FORBIDDEN

@@ -27,12 +27,16 @@ use crate::{
     limits,
 };
 
+mod media;
+mod rooms;
+
 /// The Matrix API, ready to be merged into a server's router.
 pub fn router(api: MatrixApi) -> Router {
     let limits = api.config().limits.clone();
     let routes = Router::new()
         .route("/.well-known/matrix/client", get(well_known::client))
         .route("/_matrix/client/versions", get(versions::get))
+        .nest("/_matrix/client/v1", rooms::v1())
         .nest("/_matrix/client/v3", v3())
         // Libraries from before v1.1 say r0 and mean the same.
         .nest("/_matrix/client/r0", v3())
@@ -41,7 +45,7 @@ pub fn router(api: MatrixApi) -> Router {
             get(register::token_validity),
         )
         .route("/_synapse/admin/v1/register", get(synapse_register::nonce).post(synapse_register::register));
-    limits::limited(routes, &api, &limits)
+    limits::limited(routes.merge(media::routes()), &api, &limits)
         .route("/_matrix", any(unrecognized))
         .route("/_matrix/", any(unrecognized))
         .route("/_matrix/{*rest}", any(unrecognized))
@@ -52,7 +56,7 @@ pub fn router(api: MatrixApi) -> Router {
 }
 
 fn v3() -> Router<MatrixApi> {
-    account_routes().merge(user_routes()).merge(room_routes())
+    account_routes().merge(user_routes()).merge(room_routes()).merge(rooms::v3())
 }
 
 fn account_routes() -> Router<MatrixApi> {

@@ -14,6 +14,7 @@ use axum::{
 };
 use nexus_accounts::AccountError;
 use nexus_event_store::{StoreError, kv::KvError};
+use nexus_media::MediaError;
 use nexus_rooms::{Rejection, RoomsError};
 use serde_json::json;
 
@@ -275,6 +276,22 @@ impl From<AccountError> for ApiError {
     }
 }
 
+impl From<MediaError> for ApiError {
+    fn from(error: MediaError) -> Self {
+        match error {
+            MediaError::Unknown | MediaError::NotYetUploaded => Self::NoSuchPath,
+            MediaError::TooLarge { .. } => Self::TooLarge,
+            MediaError::Interrupted => Self::NotJson,
+            MediaError::Store(cause) => cause.into(),
+            full @ MediaError::Storage(_) if full.is_disk_full() => Self::NoSpace,
+            other => {
+                tracing::error!(error = %other, "the media storage failed a request");
+                Self::Internal
+            }
+        }
+    }
+}
+
 impl From<RoomsError> for ApiError {
     fn from(error: RoomsError) -> Self {
         match error {
@@ -312,6 +329,7 @@ impl From<Rejection> for ApiError {
             Rejection::UnsupportedRoomVersion => {
                 Self::Conflict("The room's version is not supported".to_owned())
             }
+            Rejection::Room(refusal) => Self::Conflict(refusal.to_string()),
             Rejection::RoomInUse => Self::Conflict("The name is in use".to_owned()),
             Rejection::NotTextChannel => Self::NotATextChannel,
             Rejection::EmptyMessage => Self::EmptyMessage,

@@ -9,6 +9,7 @@
 
 mod access;
 mod api;
+mod attachment;
 mod auth;
 mod body;
 mod compose;
@@ -17,6 +18,7 @@ mod error;
 mod form;
 mod gateway;
 mod limits;
+mod message_body;
 mod message_content;
 mod message_form;
 mod objects;

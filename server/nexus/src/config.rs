@@ -11,7 +11,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use ruma::{OwnedServerName, RoomVersionId, owned_server_name};
+use nexus_state_resolution::RoomVersion;
+use ruma::{OwnedServerName, owned_server_name};
 use serde::{Deserialize, Serialize};
 
 mod load;
@@ -74,7 +75,7 @@ pub(crate) struct Outgoing {
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct Rooms {
     #[serde(deserialize_with = "values::room_version")]
-    pub(crate) default_version: RoomVersionId,
+    pub(crate) default_version: RoomVersion,
 }
 
 /// `[registration]`.
@@ -124,6 +125,19 @@ pub(crate) struct Directory {
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct Media {
     pub(crate) url_previews: bool,
+    pub(crate) upload_bytes_max: u64,
+    pub(crate) s3: S3,
+}
+
+/// `[media.s3]`: where files are kept; the data folder while `bucket` is empty.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct S3 {
+    pub(crate) bucket: String,
+    pub(crate) endpoint: PublicUrl,
+    pub(crate) region: String,
+    pub(crate) access_key_id: String,
+    pub(crate) secret_access_key: Secret,
 }
 
 /// `[search]`.
@@ -237,13 +251,25 @@ impl Default for Outgoing {
 
 impl Default for Rooms {
     fn default() -> Self {
-        Self { default_version: RoomVersionId::V12 }
+        Self { default_version: RoomVersion::V12 }
     }
 }
 
 impl Default for Media {
     fn default() -> Self {
-        Self { url_previews: true }
+        Self { url_previews: true, upload_bytes_max: 100 << 20, s3: S3::default() }
+    }
+}
+
+impl Default for S3 {
+    fn default() -> Self {
+        Self {
+            bucket: String::new(),
+            endpoint: PublicUrl::default(),
+            region: "us-east-1".to_owned(),
+            access_key_id: String::new(),
+            secret_access_key: Secret::default(),
+        }
     }
 }
 
@@ -275,6 +301,7 @@ impl Config {
     /// `--lite`: the embedded back ends, whatever the file says.
     pub(crate) fn force_embedded(&mut self) {
         self.search.url = PublicUrl::default();
+        self.media.s3.bucket = String::new();
     }
 
     /// The address clients use: the one given, or that of `listen` on this machine.
@@ -291,7 +318,6 @@ impl Config {
         let set = [
             ("federation.listen", self.federation.listen.is_set()),
             ("registration.allow_guests", self.registration.allow_guests),
-            ("directory.public_without_login", self.directory.public_without_login),
             ("search.url", !self.search.url.is_empty()),
             ("email.smtp_url", !self.email.smtp_url.is_empty()),
             ("appservices.registration_files", !self.appservices.registration_files.is_empty()),

@@ -22,6 +22,7 @@ mod maintenance;
 mod metrics;
 mod page;
 mod serve;
+mod upgrade;
 mod wiring;
 mod world;
 

@@ -4,6 +4,8 @@ use nexus_event_store::StoreError;
 use nexus_state_resolution::BuildError;
 use nexus_views::Permissions;
 
+use crate::RoomRefusal;
+
 /// Why a command was refused. Nothing was changed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Rejection {
@@ -72,6 +74,9 @@ pub enum Rejection {
     /// The actor has reacted so already.
     #[error("already reacted with that")]
     DuplicateReaction,
+    /// What only Matrix has words for.
+    #[error(transparent)]
+    Room(#[from] RoomRefusal),
     /// No such room version here.
     #[error("unsupported room version")]
     UnsupportedRoomVersion,
@@ -117,6 +122,12 @@ pub enum RoomsError {
 impl RoomsError {
     pub(crate) fn forbidden(reason: impl Into<String>) -> Self {
         Rejection::Forbidden { reason: reason.into() }.into()
+    }
+}
+
+impl From<RoomRefusal> for RoomsError {
+    fn from(refusal: RoomRefusal) -> Self {
+        Rejection::from(refusal).into()
     }
 }
 

@@ -10,6 +10,7 @@ use super::{Client, events_field, joined, state};
 use crate::{
     access::Sight,
     event_json::{RoomIdField, events_json},
+    ignored::Ignored,
     json_out::ObjectWriter,
     timeline::Page,
     token::Gap,
@@ -20,6 +21,7 @@ pub(super) async fn section(
     client: &Client<'_>,
     room: RoomNo,
     row: &MembershipRow,
+    ignored: &Ignored,
 ) -> Result<String, ViewError> {
     let since = joined::in_room_since(client, room, row).await?;
     let ending = ending(client, room, row).await?;
@@ -29,7 +31,8 @@ pub(super) async fn section(
     let (mut page, state) = match ending {
         Some(ending) if was_in_room => {
             let until = Gap::after(ending.key);
-            let page = joined::newest(client, room, since, until, Some(&mut sight)).await?;
+            let newest = joined::Newest { since, until, sight: Some(&mut sight), ignored };
+            let page = joined::newest(client, room, newest).await?;
             let state = state::before_timeline(client, room, since, &page).await?;
             (page, state)
         }
