@@ -21,7 +21,7 @@ pub(crate) struct Auth(pub(crate) Login);
 impl Auth {
     /// The same, as commands name it.
     pub(crate) fn actor(&self) -> Actor {
-        Actor { user: self.0.user_id.clone(), device: self.0.device.clone() }
+        Actor { user: self.0.user_id.clone(), device: self.0.device.clone(), reason: None }
     }
 }
 

@@ -57,6 +57,8 @@ pub struct Actor {
     pub user: OwnedUserId,
     /// The device (of bots and sessions too): transaction ids are per device.
     pub device: String,
+    /// Why, for the audit log, whatever the command.
+    pub reason: Option<String>,
 }
 
 /// A client's idempotency key: the same command with the same key happens once.
