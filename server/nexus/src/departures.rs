@@ -50,7 +50,7 @@ async fn run(accounts: &Accounts, rooms: &Rooms, views: &Views) -> bool {
 }
 
 async fn depart(accounts: &Accounts, rooms: &Rooms, views: &Views, user: UserNo) -> anyhow::Result<()> {
-    let actor = Actor { user: views.user_id(user).await?, device: String::new() };
+    let actor = Actor { user: views.user_id(user).await?, device: String::new(), reason: None };
     let mut failed = None;
     for (room, row) in views.rooms_of(user).await? {
         if !matches!(row.membership, Membership::Join | Membership::Invite | Membership::Knock) {
