@@ -1,4 +1,4 @@
-//! The calls of this crate: users and rooms. Other parts put theirs beside these.
+//! The calls of this crate: users, registration tokens and rooms. Other parts put theirs beside these.
 
 use axum::{
     Router,
@@ -8,6 +8,7 @@ use nexus_accounts::Accounts;
 use nexus_views::Views;
 
 mod rooms;
+mod tokens;
 mod users;
 
 /// What the calls need.
@@ -25,7 +26,7 @@ impl std::fmt::Debug for AdminParts {
     }
 }
 
-/// The calls about users and rooms.
+/// The calls about users, registration tokens and rooms.
 pub fn routes(parts: AdminParts) -> Router {
     Router::new()
         .route("/users", get(users::list).post(users::create))
@@ -34,6 +35,9 @@ pub fn routes(parts: AdminParts) -> Router {
         .route("/users/{name}/deactivate", post(users::deactivate))
         .route("/users/{name}/reactivate", post(users::reactivate))
         .route("/users/{name}/admin", post(users::set_admin))
+        .route("/users/{name}/second-factor/remove", post(users::remove_second_factor))
+        .route("/tokens", get(tokens::list).post(tokens::create))
+        .route("/tokens/{token}/revoke", post(tokens::revoke))
         .route("/users/{name}/sessions/revoke", post(users::revoke_sessions))
         .route("/rooms", get(rooms::list))
         .route("/rooms/{room}", get(rooms::show))

@@ -88,6 +88,6 @@ pub struct ReservationRow {
 versioned_value!(ReservationRow, 1);
 
 /// A random key.
-#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LinkKeyRow(pub [u8; 32]);
 versioned_value!(LinkKeyRow, 1);

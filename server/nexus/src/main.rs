@@ -12,6 +12,7 @@ use crate::cli::{Cli, Command, ViewsCommand};
 mod admin;
 mod cli;
 mod config;
+mod departures;
 mod first_run;
 mod glue;
 mod health;
@@ -21,6 +22,7 @@ mod maintenance;
 mod metrics;
 mod page;
 mod serve;
+mod upgrade;
 mod wiring;
 mod world;
 

@@ -47,6 +47,10 @@ pub(super) fn user(user: &Value) -> String {
     format!("{}\n\n{}", fields(user), table(devices, &["id", "name", "created_ms"]))
 }
 
+pub(super) fn tokens(tokens: &[Value]) -> String {
+    table(tokens, &["token", "uses", "uses_max", "expires_ms"])
+}
+
 pub(super) fn rooms(rooms: &[Value]) -> String {
     table(rooms, &["room_id", "id", "kind", "name", "members", "depth"])
 }
