@@ -15,7 +15,7 @@ const ALLOWED: [(&str, &[&str]); 14] = [
     ("nexus-rooms", &["nexus-views", "nexus-event-store", "nexus-state-resolution"]),
     ("nexus-accounts", &["nexus-event-store"]),
     ("nexus-media", &["nexus-event-store"]),
-    ("nexus-admin", &["nexus-accounts", "nexus-views", "nexus-event-store"]),
+    ("nexus-admin", &["nexus-accounts", "nexus-media", "nexus-views", "nexus-event-store"]),
     ("nexus-api-nexus", BELOW_FACADES),
     ("nexus-api-matrix", BELOW_FACADES),
     (
