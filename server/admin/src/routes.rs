@@ -1,4 +1,4 @@
-//! The calls of this crate: users, media and rooms. Other parts put theirs beside these.
+//! The calls of this crate: users, registration tokens, media and rooms. Other parts put theirs beside these.
 
 use axum::{
     Router,
@@ -10,6 +10,7 @@ use nexus_views::Views;
 
 mod media;
 mod rooms;
+mod tokens;
 mod users;
 
 /// What the calls need.
@@ -29,7 +30,7 @@ impl std::fmt::Debug for AdminParts {
     }
 }
 
-/// The calls about users, media and rooms.
+/// The calls about users, registration tokens, media and rooms.
 pub fn routes(parts: AdminParts) -> Router {
     Router::new()
         .route("/users", get(users::list).post(users::create))
@@ -38,6 +39,9 @@ pub fn routes(parts: AdminParts) -> Router {
         .route("/users/{name}/deactivate", post(users::deactivate))
         .route("/users/{name}/reactivate", post(users::reactivate))
         .route("/users/{name}/admin", post(users::set_admin))
+        .route("/users/{name}/second-factor/remove", post(users::remove_second_factor))
+        .route("/tokens", get(tokens::list).post(tokens::create))
+        .route("/tokens/{token}/revoke", post(tokens::revoke))
         .route("/users/{name}/sessions/revoke", post(users::revoke_sessions))
         .route("/users/{name}/media/delete", post(media::delete_of_user))
         .route("/media", get(media::list))

@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 use tokio::runtime::Builder;
 
 use crate::{
-    cli::{AdminArguments, AdminCommand, MediaCommand, RoomsCommand, UsersCommand},
+    cli::{AdminArguments, AdminCommand, MediaCommand, RoomsCommand, TokensCommand, UsersCommand},
     config,
 };
 
@@ -50,6 +50,7 @@ pub(crate) fn run(config_file: &Path, arguments: &AdminArguments) -> Result<()> 
         match &arguments.command {
             AdminCommand::Users(command) => users(&client, command).await,
             AdminCommand::Media(command) => media(&client, command).await,
+            AdminCommand::Tokens(command) => tokens(&client, command).await,
             AdminCommand::Rooms(command) => rooms(&client, command).await,
         }
     })?;
@@ -86,8 +87,8 @@ async fn users(client: &Client, command: &UsersCommand) -> Answer {
             let text = format!("{} has a new password.", show::text(&answer["user_id"]));
             (answer, text)
         }
-        UsersCommand::Deactivate(user) => {
-            let answer = call(user_path(&user.name, "/deactivate"), Value::Null).await?;
+        UsersCommand::Deactivate { user, erase } => {
+            let answer = call(user_path(&user.name, "/deactivate"), json!({ "erase": erase })).await?;
             let text = format!("{} is deactivated.", show::text(&answer["user_id"]));
             (answer, text)
         }
@@ -101,6 +102,12 @@ async fn users(client: &Client, command: &UsersCommand) -> Answer {
             let answer = call(user_path(&user.name, "/admin"), json!({ "admin": !revoke })).await?;
             let now = if *revoke { "is no longer an admin" } else { "is an admin" };
             let text = format!("{} {now}.", show::text(&answer["user_id"]));
+            (answer, text)
+        }
+        UsersCommand::RemoveSecondFactor(user) => {
+            let answer = call(user_path(&user.name, "/second-factor/remove"), Value::Null).await?;
+            let had = if answer["removed"] == true { "has no second factor any more" } else { "had none" };
+            let text = format!("{} {had}.", show::text(&answer["user_id"]));
             (answer, text)
         }
         UsersCommand::RevokeSessions(user) => {
@@ -134,6 +141,27 @@ async fn media(client: &Client, command: &MediaCommand) -> Answer {
         }
         MediaCommand::DeleteOf(user) => {
             deleted(outcome(client.post(&user_path(&user.name, "/media/delete"), &Value::Null).await)?)
+        }
+    })
+}
+
+async fn tokens(client: &Client, command: &TokensCommand) -> Answer {
+    Ok(match command {
+        TokensCommand::List => {
+            let tokens = all(client, "tokens").await?;
+            let text = show::tokens(&tokens);
+            (Value::Array(tokens), text)
+        }
+        TokensCommand::Create { token, uses, expires_in } => {
+            let body = json!({ "token": token, "uses_max": uses, "expires_in_hours": expires_in });
+            let answer = outcome(client.post("/tokens", &body).await)?;
+            let text = show::text(&answer["token"]);
+            (answer, text)
+        }
+        TokensCommand::Revoke { token } => {
+            let path = format!("/tokens/{}/revoke", encoded(token));
+            let answer = outcome(client.post(&path, &Value::Null).await)?;
+            (answer, format!("{token} is revoked."))
         }
     })
 }
