@@ -28,8 +28,12 @@ struct Parts {
 /// Starts to work off the departures of the store.
 pub(crate) fn start(accounts: &Accounts, rooms: &Rooms, views: &Views, media: &Media) {
     let world = views.store().world().clone();
-    let parts =
-        Parts { accounts: accounts.clone(), rooms: rooms.clone(), views: views.clone(), media: media.clone() };
+    let parts = Parts {
+        accounts: accounts.clone(),
+        rooms: rooms.clone(),
+        views: views.clone(),
+        media: media.clone(),
+    };
     let clock = world.clock.clone();
     world.spawn("departures", async move {
         let mut pause = PAUSE;
