@@ -12,6 +12,7 @@ mod auth;
 mod build;
 mod conflict;
 mod format;
+mod handshake;
 mod json;
 mod pdu;
 mod resolve;
@@ -26,11 +27,14 @@ extern crate self as nexus_state_resolution;
 #[path = "../tests/support/mod.rs"]
 mod support;
 
-pub use auth::{AuthError, auth_types, authorise, authorise_by_auth_events, authorise_state_only};
+pub use auth::{
+    AuthError, Cited, auth_types, authorise, authorise_by_auth_events, authorise_state_only,
+};
 pub use build::{BuildError, Draft, Signer, build};
 pub use format::{
     AUTH_EVENTS_MAX, EVENT_BYTES_MAX, FIELD_BYTES_MAX, FormatError, PREV_EVENTS_MAX, check_format,
 };
+pub use handshake::{Handshake, HandshakeError, HandshakeRequest, check_handshake, countersign};
 pub use json::{JsonError, JsonLimits, parse_object};
 pub use pdu::{Citation, Pdu, PduError};
 pub use resolve::{ResolutionSource, ResolveError, StateSnapshot, resolve};

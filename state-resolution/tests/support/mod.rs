@@ -5,6 +5,8 @@
 #![allow(dead_code, unreachable_pub, reason = "each test binary uses its own part of the fixtures")]
 #![allow(clippy::unwrap_used, reason = "a fixture that cannot be made is a failed test")]
 
+pub mod saga;
+
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::Arc,
@@ -127,10 +129,14 @@ pub struct Room {
 }
 
 impl Room {
+    /// A room without any event, on `server`.
+    pub fn empty(version: RoomVersion, server: TestServer) -> Self {
+        Self { version, server, events: vec![], index: BTreeMap::new() }
+    }
+
     /// A room that `@alice` made, with `@bob` and `@carol` joined and `@bob` at level 50.
     pub fn new(version: RoomVersion) -> (Self, Branch) {
-        let mut room =
-            Self { version, server: TestServer::new("a.example"), events: vec![], index: BTreeMap::new() };
+        let mut room = Self::empty(version, TestServer::new("a.example"));
         let mut main = Branch::default();
         let alice = user("alice").to_string();
         let users = if version.room_id_is_create_event() {
@@ -191,7 +197,7 @@ impl Room {
         ids.map(|id| self.event(id).unwrap().citation().unwrap()).collect()
     }
 
-    fn room_id(&self, kind: &str) -> Option<ruma::OwnedRoomId> {
+    pub fn room_id(&self, kind: &str) -> Option<ruma::OwnedRoomId> {
         match self.events.first() {
             Some(create) => Some(create.room_id().to_owned()),
             None if kind == "m.room.create" && self.version.room_id_is_create_event() => None,
@@ -220,7 +226,7 @@ impl Room {
         branch.state.get(&(kind.to_owned(), key.to_owned())).and_then(|id| self.event(id))
     }
 
-    fn keep(&mut self, pdu: Arc<Pdu>) {
+    pub fn keep(&mut self, pdu: Arc<Pdu>) {
         let next = self.events.len();
         if let std::collections::btree_map::Entry::Vacant(entry) = self.index.entry(pdu.event_id().to_owned())
         {
