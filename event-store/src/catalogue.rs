@@ -83,6 +83,7 @@ pub mod numbers {
     pub const GUILD_MEMBERS: u8 = 40;
     pub const GUILD_ROLES: u8 = 41;
     pub const GUILD_OVERWRITES: u8 = 42;
+    pub const OVERWRITE_CHANNELS: u8 = 56;
     pub const USER_WORDS: u8 = 59;
     // Primary records of accounts.
     pub const ACCOUNTS: u8 = 64;
@@ -100,6 +101,13 @@ pub mod numbers {
     pub const FIRST_ACCOUNT: u8 = 76;
     pub const USER_DEVICES: u8 = 77;
     pub const EMAILS: u8 = 78;
+    // Primary records of media.
+    pub const MEDIA: u8 = 91;
+    pub const BLOBS: u8 = 92;
+    pub const PENDING_OBJECTS: u8 = 93;
+    pub const MEDIA_RESERVATIONS: u8 = 94;
+    pub const MEDIA_LINK_KEY: u8 = 95;
+    pub const USER_MEDIA: u8 = 96;
     // Primary records of rooms, beside the log.
     pub const ALIASES: u8 = 113;
     pub const ROOM_ALIASES: u8 = 114;

@@ -39,6 +39,24 @@ where
     }
 }
 
+/// The device that asks, if it says who it is. A token that is not good is refused all the same.
+pub(crate) struct OptionalAuth(pub(crate) Option<Login>);
+
+impl<S> FromRequestParts<S> for OptionalAuth
+where
+    S: Send + Sync,
+    Accounts: FromRef<S>,
+{
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
+        if parts.headers.get(AUTHORIZATION).is_none() && from_query(&parts.uri).is_none() {
+            return Ok(Self(None));
+        }
+        Auth::from_request_parts(parts, state).await.map(|Auth(login)| Self(Some(login)))
+    }
+}
+
 /// The token of a request, for what takes so long that it must be looked at again.
 pub(crate) struct Token(String);
 

@@ -11,6 +11,7 @@ use nexus_state_resolution::{RoomVersion, Signer};
 use nexus_views::Views;
 use ruma::{OwnedEventId, OwnedUserId, ServerName, UserId};
 
+mod aliases;
 mod bots;
 mod channels;
 mod content;
@@ -26,12 +27,17 @@ mod knock;
 mod locks;
 mod membership;
 mod permission;
+mod power;
+mod publish;
 mod redact;
 mod restricted_join;
 mod room_refusal;
 mod send;
+mod state_checks;
 mod steward;
+pub mod table_list;
 mod typing;
+mod upgrade;
 
 pub use bots::AddBot;
 pub use channels::{ChannelChanges, NewChannel};

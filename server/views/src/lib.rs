@@ -11,8 +11,10 @@ use nexus_event_store::{Rows as _, catalogue::Rooms};
 use nexus_state_resolution::RoomVersion;
 use ruma::{OwnedRoomId, OwnedServerName, OwnedUserId, RoomId, ServerName, UserId};
 
+mod directory;
 mod event;
 mod guilds;
+mod hierarchy;
 mod members;
 mod messages;
 pub mod permissions;
@@ -22,15 +24,21 @@ pub mod rebuild;
 pub mod records;
 mod rooms;
 pub mod rows;
+pub mod state_keys;
+mod summary;
+pub mod table_list;
 mod timeline;
 mod typing;
 
+pub use directory::{DirectoryKey, DirectoryPage, DirectoryQuery};
 pub use event::{Caches, Event};
 pub use guilds::{Channel, DISCOVERABLE, Guild, GuildMember, Overwrite, Role, role_snowflake};
+pub use hierarchy::SpaceChild;
 pub use messages::{Message, Page, ReactionCount, Removed};
-pub use permissions::Permissions;
+pub use permissions::{Permissions, Place};
 pub use reader::Reader;
 pub use rows::{ChannelKind, Membership, MembershipRow, OverwriteTarget, RoomInfo};
+pub use summary::RoomSummary;
 pub use timeline::{TimelineItem, TimelineKey, TimelineSlice};
 pub use typing::Typing;
 

@@ -5,6 +5,7 @@
 #![allow(dead_code, unreachable_pub, reason = "each test binary uses its own part of the fixtures")]
 #![allow(clippy::unwrap_used, reason = "a fixture that cannot be made is a failed test")]
 
+pub mod graph;
 pub mod saga;
 
 use std::{
@@ -126,17 +127,30 @@ pub struct Room {
     pub server: TestServer,
     pub events: Vec<Arc<Pdu>>,
     index: BTreeMap<OwnedEventId, usize>,
+    /// The room's id, where its first event does not make it.
+    name: String,
 }
 
 impl Room {
     /// A room without any event, on `server`.
     pub fn empty(version: RoomVersion, server: TestServer) -> Self {
-        Self { version, server, events: vec![], index: BTreeMap::new() }
+        Self { version, server, name: "!room:a.example".to_owned(), events: vec![], index: BTreeMap::new() }
+    }
+
+    /// As [`Room::new`], another room of the same people.
+    pub fn named(version: RoomVersion, name: &str) -> (Self, Branch) {
+        let mut room = Self::empty(version, TestServer::new("a.example"));
+        room.name = name.to_owned();
+        Self::furnished(room)
     }
 
     /// A room that `@alice` made, with `@bob` and `@carol` joined and `@bob` at level 50.
     pub fn new(version: RoomVersion) -> (Self, Branch) {
-        let mut room = Self::empty(version, TestServer::new("a.example"));
+        Self::furnished(Self::empty(version, TestServer::new("a.example")))
+    }
+
+    fn furnished(mut room: Self) -> (Self, Branch) {
+        let version = room.version;
         let mut main = Branch::default();
         let alice = user("alice").to_string();
         let users = if version.room_id_is_create_event() {
@@ -144,7 +158,8 @@ impl Room {
         } else {
             json!({ &alice: 100, user("bob").as_str(): 50 })
         };
-        let create = json!({ "creator": alice, "room_version": version.as_str() });
+        // The name, so that two rooms of version 12 have two ids.
+        let create = json!({ "creator": alice, "room_version": version.as_str(), "name": room.name });
         room.state(&mut main, "alice", "m.room.create", "", create, 1);
         room.state(&mut main, "alice", "m.room.member", &alice, json!({ "membership": "join" }), 2);
         let levels = json!({ "users": users, "state_default": 50, "events": { "m.room.name": 0 } });
@@ -201,7 +216,7 @@ impl Room {
         match self.events.first() {
             Some(create) => Some(create.room_id().to_owned()),
             None if kind == "m.room.create" && self.version.room_id_is_create_event() => None,
-            None => Some("!room:a.example".try_into().unwrap()),
+            None => Some(self.name.as_str().try_into().unwrap()),
         }
     }
 
@@ -309,10 +324,5 @@ impl ResolutionSource<u32> for Interned<'_> {
 
     fn id_of(&self, event_id: &EventId) -> Option<u32> {
         self.room.index_of(event_id).map(|index| self.number_of[index])
-    }
-
-    fn auth_chain(&self, of: &[u32]) -> Option<BTreeSet<u32>> {
-        let start = of.iter().flat_map(|id| self.pdu(*id).unwrap().auth_events().to_vec());
-        Some(self.room.chain(start).iter().map(|id| self.id_of(id).unwrap()).collect())
     }
 }
