@@ -214,6 +214,6 @@ fn text<'a>(object: &'a CanonicalJsonObject, field: &'static str) -> Result<&'a 
 
 fn moment(object: &CanonicalJsonObject, field: &'static str) -> Result<MilliSecondsSinceUnixEpoch, KeyError> {
     let number = object.get(field).and_then(|value| value.as_integer());
-    let number = number.and_then(|number| UInt::try_from(number).ok());
+    let number = number.and_then(|number| UInt::try_from(i64::from(number)).ok());
     number.map(MilliSecondsSinceUnixEpoch).ok_or(KeyError::Malformed { field })
 }

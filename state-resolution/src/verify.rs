@@ -89,7 +89,7 @@ pub fn verify_with_keys(
 ) -> Result<Verified, VerifyError> {
     verify_object(version, parse_object(json.as_bytes(), JsonLimits::EVENT)?, |event| {
         let made = event.get("origin_server_ts").and_then(|value| value.as_integer());
-        let made = made.and_then(|made| UInt::try_from(made).ok());
+        let made = made.and_then(|made| UInt::try_from(i64::from(made)).ok());
         let made = made.ok_or(FormatError::OutOfRange { field: "origin_server_ts" })?;
         Ok(Cow::Owned(keys.valid_for(version, MilliSecondsSinceUnixEpoch(made), now)))
     })
@@ -105,7 +105,8 @@ fn verify_object<'k>(
     let canonical = serde_json::to_string(&event).map_err(VerifyError::Write)?;
     check_format(version, &event, canonical.len())?;
 
-    let outcome = verify_event(&keys(&event)?, &event, rules).map_err(VerifyError::Signature)?;
+    let keys = keys(&event)?;
+    let outcome = verify_event(&keys, &event, rules).map_err(VerifyError::Signature)?;
     let event_id = event_id(version, &event)?;
     match outcome {
         RumaVerified::All => {

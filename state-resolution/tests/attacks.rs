@@ -97,7 +97,7 @@ fn verdicts(version: RoomVersion, json: &str, keys: &PublicKeyMap, ring: &KeyRin
     vec![
         verify(version, json, keys).is_ok(),
         verify_reporting(version, json, keys).is_ok(),
-        verify_with_keys(version, json, ring, millis(1)).is_ok(),
+        verify_with_keys(version, json, ring, millis(1_700_000_000_001)).is_ok(),
     ]
 }
 
@@ -374,13 +374,13 @@ fn attack_18_an_event_on_an_old_point_rolls_back_no_ban_and_no_power() {
             let ban = json!({ "membership": "ban" });
             room.state(&mut now, "alice", "m.room.member", user("bob").as_str(), ban, 20);
             // Bob pretends to know nothing of it, at any time he likes.
+            let kick = json!({ "membership": "leave" });
+            room.state(&mut old, "bob", "m.room.member", user("carol").as_str(), kick, ts);
             let levels = room.in_state(&old, "m.room.power_levels", "").unwrap();
             let mut levels: Value = levels.content_as().unwrap();
             levels["users"][user("carol").as_str()] = json!(50);
             room.state(&mut old, "bob", "m.room.power_levels", "", levels, ts);
             room.state(&mut old, "bob", "m.room.join_rules", "", json!({ "join_rule": "invite" }), ts);
-            let kick = json!({ "membership": "leave" });
-            room.state(&mut old, "bob", "m.room.member", user("carol").as_str(), kick, ts);
 
             let state = room.resolve(&[now.clone(), old], &Interned::in_order(&room));
             for (kind, key) in [

@@ -88,7 +88,7 @@ impl Saga {
         let mut main = Branch::default();
         let mut create = json!({ "creator": WHO[0], "room_version": version.as_str() });
         let above_all = version.room_id_is_create_event();
-        if above_all && seed % 3 == 0 {
+        if above_all && seed.is_multiple_of(3) {
             create["additional_creators"] = json!([WHO[3]]);
         }
         let users = match above_all {
