@@ -4,7 +4,7 @@ use nexus_event_store::table_list::TableInfo;
 
 use crate::rows::{
     GuildChannels, GuildMembers, GuildOverwrites, GuildRoles, Guilds, Infos, Members, Memberships, Messages,
-    Reactions, Relations,
+    OverwriteChannels, Reactions, Relations,
 };
 
 /// The tables of this crate.
@@ -22,5 +22,6 @@ pub fn tables() -> Vec<TableInfo> {
         TableInfo::of::<GuildRoles>(),
         TableInfo::of::<GuildMembers>(),
         TableInfo::of::<GuildOverwrites>(),
+        TableInfo::of::<OverwriteChannels>(),
     ]
 }
