@@ -4,7 +4,11 @@
 //! id, `events` in order, `attempts` (an event, the state it was judged by as event ids, whether it is
 //! `allowed`), `resolutions` (`states` and what they resolve to, as lists of event ids). An event is its `id`,
 //! its `pdu` and its `redacted` form. `sytest-like-tests/tests/test_synapse_rules.py` shows them to Synapse.
-#![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a program for tests, which prints what they read")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "a program for tests, which prints what they read"
+)]
 
 #[path = "../tests/support/mod.rs"]
 mod support;
@@ -50,15 +54,19 @@ impl Numbers {
 }
 
 fn line(saga: &Saga) -> Value {
-    let attempts: Vec<Value> = saga.attempts.iter().map(|attempt| {
-        let reason = attempt.verdict.as_ref().err().map(ToString::to_string);
-        json!({
-            "event": event(&attempt.event),
-            "state": attempt.on.state.values().collect::<Vec<_>>(),
-            "allowed": attempt.verdict.is_ok(),
-            "reason": reason,
+    let attempts: Vec<Value> = saga
+        .attempts
+        .iter()
+        .map(|attempt| {
+            let reason = attempt.verdict.as_ref().err().map(ToString::to_string);
+            json!({
+                "event": event(&attempt.event),
+                "state": attempt.on.state.values().collect::<Vec<_>>(),
+                "allowed": attempt.verdict.is_ok(),
+                "reason": reason,
+            })
         })
-    }).collect();
+        .collect();
     json!({
         "version": saga.room.version.as_str(),
         "room_id": saga.room.events[0].room_id(),

@@ -100,7 +100,9 @@ impl KeyRing {
         let until = Validity::Until(moment(&object, "valid_until_ts")?);
         let in_use = keys(&object, "verify_keys", |_| Ok(until))?;
         let given_up = match object.contains_key("old_verify_keys") {
-            true => keys(&object, "old_verify_keys", |key| Ok(Validity::Expired(moment(key, "expired_ts")?)))?,
+            true => {
+                keys(&object, "old_verify_keys", |key| Ok(Validity::Expired(moment(key, "expired_ts")?)))?
+            }
             false => BTreeMap::new(),
         };
         check_own_signature(server, &object, &in_use)?;

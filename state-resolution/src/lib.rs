@@ -29,9 +29,7 @@ extern crate self as nexus_state_resolution;
 #[path = "../tests/support/mod.rs"]
 mod support;
 
-pub use auth::{
-    AuthError, Cited, auth_types, authorise, authorise_by_auth_events, authorise_state_only,
-};
+pub use auth::{AuthError, Cited, auth_types, authorise, authorise_by_auth_events, authorise_state_only};
 pub use build::{BuildError, Draft, Signer, build};
 pub use conflict::Conflict;
 pub use format::{

@@ -19,7 +19,8 @@ use ruma::{
 use thiserror::Error;
 
 use crate::{
-    FormatError, JsonError, JsonLimits, KeyRing, Pdu, PduError, RoomVersion, format::check_format, json::parse_object,
+    FormatError, JsonError, JsonLimits, KeyRing, Pdu, PduError, RoomVersion, format::check_format,
+    json::parse_object,
 };
 
 /// Why foreign JSON is not an event of this room version.

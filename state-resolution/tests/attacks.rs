@@ -14,7 +14,9 @@ use nexus_state_resolution::{
 };
 use ruma::{OwnedEventId, ServerName, serde::Base64, signatures::PublicKeyMap, signatures::sign_json};
 use serde_json::{Value, json};
-use support::{Act, Branch, Interned, Room, TestServer, cited, message_draft, millis, object, of_version, user};
+use support::{
+    Act, Branch, Interned, Room, TestServer, cited, message_draft, millis, object, of_version, user,
+};
 
 fn message(version: RoomVersion) -> Pdu {
     build(version, of_version(version, message_draft("hi")), &TestServer::new("a.example")).unwrap()
@@ -209,7 +211,12 @@ fn attack_10_a_key_counts_only_while_it_holds() {
         ("given up later", Validity::Expired(millis(MADE)), MADE + 9, true),
         ("given up before", Validity::Expired(millis(MADE - 1)), MADE, false),
         ("claims to hold for ever, event of now", Validity::Until(millis(MADE * 4)), MADE, true),
-        ("claims to hold for ever, event of next month", Validity::Until(millis(MADE * 4)), MADE - 4 * WEEK, false),
+        (
+            "claims to hold for ever, event of next month",
+            Validity::Until(millis(MADE * 4)),
+            MADE - 4 * WEEK,
+            false,
+        ),
         ("known to be stolen", Validity::Revoked, MADE, false),
     ];
     for version in RoomVersion::ALL {
@@ -356,7 +363,8 @@ fn attack_11_redactions_in_a_circle_end() {
             let id = OwnedEventId::try_from(id).unwrap();
             Pdu::from_stored(version, id, json.to_string().into_boxed_str()).unwrap()
         };
-        let (one, other) = (raw("$one:a.example", "$other:a.example"), raw("$other:a.example", "$one:a.example"));
+        let (one, other) =
+            (raw("$one:a.example", "$other:a.example"), raw("$other:a.example", "$one:a.example"));
         assert_eq!(redaction_takes_effect(&one, &other, |_, _| None), Ok(()));
         assert_eq!(redaction_takes_effect(&other, &one, |_, _| None), Ok(()));
         let (one, other) = (one.redacted().unwrap(), other.redacted().unwrap());
@@ -481,7 +489,11 @@ fn attack_32_every_way_in_says_the_same_of_hostile_json() {
                 };
                 let parsed = parse_object(with.as_bytes(), JsonLimits::EVENT);
                 assert_eq!(parsed.is_ok(), is_fine, "{name} in version {version}: {parsed:?}");
-                assert_eq!(verdicts(version, &with, &keys, &ring), [is_fine; 3], "{name} in version {version}");
+                assert_eq!(
+                    verdicts(version, &with, &keys, &ring),
+                    [is_fine; 3],
+                    "{name} in version {version}"
+                );
                 assert_eq!(required_signers(version, &with).is_ok(), is_fine, "{name} in version {version}");
             }
         }
@@ -511,9 +523,8 @@ fn attack_32_an_event_of_65536_bytes_is_the_largest_everywhere() {
     let server = TestServer::new("a.example");
     let (keys, ring) = (server.keys(), ring_of(&server, Validity::Until(millis(u64::MAX >> 12))));
     for version in RoomVersion::ALL {
-        let of_size = |text: usize| {
-            build(version, of_version(version, message_draft(&"x".repeat(text))), &server)
-        };
+        let of_size =
+            |text: usize| build(version, of_version(version, message_draft(&"x".repeat(text))), &server);
         let room = EVENT_BYTES_MAX - of_size(0).unwrap().json().len();
         let largest = of_size(room).unwrap();
         assert_eq!(largest.json().len(), EVENT_BYTES_MAX);
@@ -522,7 +533,8 @@ fn attack_32_an_event_of_65536_bytes_is_the_largest_everywhere() {
         let larger = largest.json().replace(r#""body":"x"#, r#""body":"xx"#);
         assert_eq!(verdicts(version, &larger, &keys, &ring), [false; 3], "version {version}");
         // Whitespace is no part of the event, up to what is read at all.
-        let spaced = format!("{}{}", largest.json(), " ".repeat(JsonLimits::EVENT.max_bytes - EVENT_BYTES_MAX));
+        let spaced =
+            format!("{}{}", largest.json(), " ".repeat(JsonLimits::EVENT.max_bytes - EVENT_BYTES_MAX));
         assert_eq!(verdicts(version, &spaced, &keys, &ring), [true; 3]);
         assert_eq!(verdicts(version, &format!("{spaced} "), &keys, &ring), [false; 3]);
     }

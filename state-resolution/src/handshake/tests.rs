@@ -71,7 +71,8 @@ fn each_request_takes_its_own_membership() {
         Invite with knock: membership is Some("knock"), not invite
         Invite with invite: fine
         Invite with ban: membership is Some("ban"), not invite
-    "#]].assert_eq(&table);
+    "#]]
+    .assert_eq(&table);
 }
 
 #[test]
@@ -116,7 +117,8 @@ fn attack_07_what_is_no_join_does_not_come_through_send_join() {
         a ban: membership is Some("ban"), not join
         no membership: membership is None, not join
         a list: membership is None, not join
-    "#]].assert_eq(&table);
+    "#]]
+    .assert_eq(&table);
     let relayed = HandshakeRequest {
         origin: <&ServerName>::try_from("c.example").unwrap(),
         ..request(Handshake::Join)
@@ -138,8 +140,7 @@ fn attack_07_what_is_no_knock_does_not_come_through_send_knock() {
 fn a_restricted_join_has_both_signatures() {
     let ours = TestServer::new("a.example");
     for version in RoomVersion::ALL {
-        let content =
-            json!({ "membership": "join", "join_authorised_via_users_server": "@alice:a.example" });
+        let content = json!({ "membership": "join", "join_authorised_via_users_server": "@alice:a.example" });
         let join = sent_in(version, content);
         let mut keys = ours.keys();
         keys.extend(TestServer::new("b.example").keys());
@@ -203,5 +204,6 @@ fn attack_05_we_sign_no_event_of_others_but_what_is_due() {
         one nobody vouches for: no signature of a.example is due
         a message: not a membership event
         power levels: not a membership event
-    "#]].assert_eq(&table);
+    "#]]
+    .assert_eq(&table);
 }

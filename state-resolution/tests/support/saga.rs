@@ -83,8 +83,7 @@ impl Saga {
     /// A room by alice, with bob at level 50, carol and dave; all levels said.
     fn begin(version: RoomVersion, seed: u64) -> Self {
         let room = Room::empty(version, TestServer::new("a.example"));
-        let mut saga =
-            Self { room, other: TestServer::new("b.example"), branches: vec![], attempts: vec![] };
+        let mut saga = Self { room, other: TestServer::new("b.example"), branches: vec![], attempts: vec![] };
         let mut main = Branch::default();
         let mut create = json!({ "creator": WHO[0], "room_version": version.as_str() });
         let above_all = version.room_id_is_create_event();
@@ -144,7 +143,8 @@ impl Saga {
 
     /// Every branch takes over one entry of a state: what criss-cross merges lead to, without their length.
     fn adopt(&mut self, from: usize, dice: &mut Dice) {
-        let keys: Vec<_> = self.branches[from].state.keys().filter(|(kind, _)| kind != "m.room.create").collect();
+        let keys: Vec<_> =
+            self.branches[from].state.keys().filter(|(kind, _)| kind != "m.room.create").collect();
         let key = keys[dice.below(keys.len())].clone();
         let id = self.branches[from].state[&key].clone();
         for branch in &mut self.branches {
@@ -173,10 +173,9 @@ impl Saga {
     fn build(&self, on: &Branch, deed: &Deed, ts: u64) -> Pdu {
         let version = self.room.version;
         let raw = to_raw_value(&deed.content).unwrap();
-        let cited = auth_types(version, deed.kind, &deed.sender, deed.state_key.as_deref(), &raw)
-            .unwrap_or_default();
-        let mut auth_events =
-            self.room.citations(cited.iter().filter_map(|key| on.state.get(key)));
+        let cited =
+            auth_types(version, deed.kind, &deed.sender, deed.state_key.as_deref(), &raw).unwrap_or_default();
+        let mut auth_events = self.room.citations(cited.iter().filter_map(|key| on.state.get(key)));
         self.meddle(&mut auth_events, on, deed.meddle);
         let depth = on.tip.iter().filter_map(|id| self.room.event(id)).map(|pdu| pdu.depth()).max();
         let draft = Draft {
