@@ -93,7 +93,9 @@ impl Media {
     #[must_use]
     pub fn new(store: Store, blobs: Blobs, config: MediaConfig) -> Self {
         let (decoders, under_way) = (Semaphore::new(DECODERS), Mutex::default());
-        Self { inner: Arc::new(Inner { store, blobs, config, decoders, under_way, link_key: OnceLock::new() }) }
+        Self {
+            inner: Arc::new(Inner { store, blobs, config, decoders, under_way, link_key: OnceLock::new() }),
+        }
     }
 
     /// The largest file that is taken.
