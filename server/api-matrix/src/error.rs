@@ -276,7 +276,9 @@ impl From<MediaError> for ApiError {
             MediaError::NotYetUploaded => (StatusCode::GATEWAY_TIMEOUT, "M_NOT_YET_UPLOADED"),
             MediaError::AlreadyUploaded => (StatusCode::CONFLICT, "M_CANNOT_OVERWRITE_MEDIA"),
             MediaError::NotYours => (StatusCode::FORBIDDEN, "M_FORBIDDEN"),
-            MediaError::TooManyReserved { .. } => (StatusCode::TOO_MANY_REQUESTS, "M_LIMIT_EXCEEDED"),
+            MediaError::TooManyReserved { .. } | MediaError::TooManyAtOnce { .. } => {
+                (StatusCode::TOO_MANY_REQUESTS, "M_LIMIT_EXCEEDED")
+            }
             MediaError::TooLarge { .. } => (StatusCode::PAYLOAD_TOO_LARGE, "M_TOO_LARGE"),
             MediaError::Interrupted | MediaError::NotAPicture(_) => (StatusCode::BAD_REQUEST, "M_UNKNOWN"),
             MediaError::OutOfRange { .. } => (StatusCode::RANGE_NOT_SATISFIABLE, "M_INVALID_PARAM"),

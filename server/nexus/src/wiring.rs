@@ -85,9 +85,10 @@ pub(crate) async fn build(ground: &Ground<'_>) -> Result<Parts> {
         Arc::new(AccountProfiles(accounts.clone())),
         RoomsConfig { default_version: ground.config.rooms.default_version },
     );
-    departures::start(&accounts, &rooms, &views);
-    let admin_api = nexus_admin::routes(AdminParts { accounts: accounts.clone(), views: views.clone() });
     let media = media(ground, &store).await?;
+    departures::start(&accounts, &rooms, &views, &media);
+    let admin_parts = AdminParts { accounts: accounts.clone(), media: media.clone(), views: views.clone() };
+    let admin_api = nexus_admin::routes(admin_parts);
     let public_url = ground.public_url.as_str().trim_end_matches('/').to_owned();
     let matrix = MatrixConfig {
         public_url: public_url.clone(),
