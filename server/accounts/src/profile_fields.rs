@@ -7,7 +7,11 @@ use std::collections::BTreeMap;
 
 use nexus_event_store::{Rows, Scan, UserNo, catalogue::numbers, codec::Text, feed::Topic, table};
 
-use crate::{AccountError, Accounts, decide::Decision, tables::{AccountRows, Profiles}};
+use crate::{
+    AccountError, Accounts,
+    decide::Decision,
+    tables::{AccountRows, Profiles},
+};
 
 /// The longest key.
 const KEY_BYTES_MAX: usize = 255;

@@ -42,12 +42,8 @@ impl Views {
             }
         }
         let place = TimelineKey::start_of(Position(low));
-        let earlier = TimelineSlice {
-            after: None,
-            before: Some(place),
-            newest_first: true,
-            limit: NEIGHBOURS,
-        };
+        let earlier =
+            TimelineSlice { after: None, before: Some(place), newest_first: true, limit: NEIGHBOURS };
         let mut items = self.timeline(room, earlier).await?;
         items.reverse();
         items.extend(self.next_from(room, place, NEIGHBOURS).await?);

@@ -128,9 +128,13 @@ async fn put_other(
     mut body: Fields,
 ) -> Result<Json<Value>, ApiError> {
     let grammatical = key.starts_with(|first: char| first.is_ascii_lowercase())
-        && key.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"-_.".contains(&byte));
+        && key
+            .bytes()
+            .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"-_.".contains(&byte));
     if !grammatical {
-        return Err(ApiError::invalid_param("a key is made of a-z, 0-9, -, _ and ., and begins with a letter"));
+        return Err(ApiError::invalid_param(
+            "a key is made of a-z, 0-9, -, _ and ., and begins with a letter",
+        ));
     }
     let value = body.0.remove(key).ok_or_else(|| ApiError::missing_param(key))?;
     let json = serde_json::to_string(&value).map_err(|error| ApiError::bad_json(error.to_string()))?;

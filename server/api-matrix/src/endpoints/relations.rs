@@ -116,8 +116,9 @@ async fn boundary(
     token: Option<&str>,
 ) -> Result<Option<EventNo>, ApiError> {
     let Some(token) = token else { return Ok(None) };
-    let gap: Gap =
-        token.parse().map_err(|_| ApiError::invalid_param(format!("{name} is not a token of this server")))?;
+    let gap: Gap = token
+        .parse()
+        .map_err(|_| ApiError::invalid_param(format!("{name} is not a token of this server")))?;
     let slice = TimelineSlice { after: gap.last_before(), before: None, newest_first: false, limit: 1 };
     let items = views.timeline(access.room, slice).await?;
     Ok(Some(items.first().map_or(EventNo(u64::MAX), |item| item.event.no)))

@@ -178,7 +178,10 @@ async fn profiles_hold_other_fields() {
     assert_eq!(put(&long, json!({ &long: 1 })).await.error(), "400 M_KEY_TOO_LARGE");
     let big = "y".repeat(40_000);
     put("org.example.a", json!({ "org.example.a": &big })).await.ok();
-    assert_eq!(put("org.example.b", json!({ "org.example.b": &big })).await.error(), "400 M_PROFILE_TOO_LARGE");
+    assert_eq!(
+        put("org.example.b", json!({ "org.example.b": &big })).await.error(),
+        "400 M_PROFILE_TOO_LARGE"
+    );
     put("org.example.a", json!({ "org.example.a": &big })).await.ok();
     let theirs = bob.call("PUT", &path("m.tz"), json!({ "m.tz": "x" })).await;
     assert_eq!(theirs.error(), "403 M_FORBIDDEN");
@@ -240,9 +243,8 @@ async fn who_takes_no_invites_gets_none() {
     let path = format!("/user/{}/account_data/m.invite_permission_config", segment(&bob.id));
     bob.call("PUT", &path, json!({ "default_action": "block" })).await.ok();
     let room = alice.create_room(json!({})).await;
-    let invite = alice
-        .call("POST", &format!("/rooms/{}/invite", segment(&room)), json!({ "user_id": bob.id }))
-        .await;
+    let invite =
+        alice.call("POST", &format!("/rooms/{}/invite", segment(&room)), json!({ "user_id": bob.id })).await;
     assert_eq!(invite.error(), "403 M_INVITE_BLOCKED");
     let state = format!("/rooms/{}/state/m.room.member/{}", segment(&room), segment(&bob.id));
     let invite = alice.call("PUT", &state, json!({ "membership": "invite" })).await;

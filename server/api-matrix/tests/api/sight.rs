@@ -77,7 +77,8 @@ impl Model {
         }
         let present = self.membership == "join" || self.visibility == "world_readable";
         let end = if present { self.said.len() } else { self.left_after.unwrap_or(0) };
-        let was_in_after = |index: usize| self.membership == "join" || self.left_after.is_some_and(|left| index < left);
+        let was_in_after =
+            |index: usize| self.membership == "join" || self.left_after.is_some_and(|left| index < left);
         let sees = |(index, said): &(usize, &Said)| match said.visibility {
             "world_readable" => true,
             "invited" => matches!(said.membership, "join" | "invite"),
