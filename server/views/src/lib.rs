@@ -31,6 +31,7 @@ pub mod records;
 mod relations;
 mod rooms;
 pub mod rows;
+mod sight;
 pub mod state_keys;
 mod summary;
 pub mod table_list;
@@ -52,6 +53,7 @@ pub use relations::RelationSlice;
 pub use rows::{ChannelKind, Membership, MembershipRow, OverwriteTarget, RoomInfo};
 pub use summary::RoomSummary;
 pub use threads::{Thread, ThreadState};
+pub use sight::PastMember;
 pub use timeline::{TimelineItem, TimelineKey, TimelineSlice};
 pub use typing::Typing;
 

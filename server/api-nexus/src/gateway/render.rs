@@ -93,6 +93,23 @@ impl Objects {
         Ok(("GUILD_DELETE", gone.to_string().into()))
     }
 
+    /// A channel that came into view, or went out of it: then nothing is told of it but that it was there.
+    pub(crate) async fn channel_sight(
+        &self,
+        guild: RoomNo,
+        channel: RoomNo,
+        is_seen: bool,
+    ) -> Result<(&'static str, Arc<str>), ApiError> {
+        if is_seen && let Some(channel) = self.views.channel(channel).await? {
+            return Ok(("CHANNEL_CREATE", channel_json(&channel).to_string().into()));
+        }
+        let guild_id = self.views.room_snowflake(guild).await?.unwrap_or_default();
+        let kind = kind_number(self.views.info(channel).await?.kind);
+        let id = self.channel_id(channel).await?;
+        let d = json!({ "id": id, "guild_id": guild_id.to_string(), "type": kind, "name": "" });
+        Ok(("CHANNEL_DELETE", d.to_string().into()))
+    }
+
     /// The JSON of a fact.
     pub(crate) async fn render(&self, fact: &Fact) -> Result<Rendered, ApiError> {
         let guild = fact.guild;
