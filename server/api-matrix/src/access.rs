@@ -12,7 +12,7 @@
 use std::collections::BTreeMap;
 
 use nexus_event_store::{NodeHash, Position, RoomNo, UserNo, rows::EventPlace};
-use nexus_views::{Event, Membership, MembershipRow, ViewError, Views};
+use nexus_views::{Event, Membership, MembershipRow, Permissions, ViewError, Views};
 use ruma::{OwnedUserId, RoomId, UserId};
 use serde::Deserialize;
 
@@ -31,6 +31,8 @@ pub(crate) struct Access {
     pub(crate) until: Option<Position>,
     /// What the user may see of its history.
     pub(crate) sight: Sight,
+    /// Whether the user may read what was written before; a guild's roles decide it in its channels.
+    reads_history: bool,
 }
 
 impl Access {
@@ -52,6 +54,17 @@ impl Access {
         {
             return Err(refused());
         }
+        let reads_history = match views.info(room).await?.guild {
+            Some(guild) if sight.presence == Presence::Joined => {
+                let held = views.permissions(guild, Some(room), user).await?;
+                if !held.contains(Permissions::VIEW_CHANNEL) {
+                    // Whoever is still in a channel that they may view no more.
+                    return Err(refused());
+                }
+                held.contains(Permissions::READ_MESSAGE_HISTORY)
+            }
+            _ => true,
+        };
         let is_open = sight.presence == Presence::Joined
             || visibility(views, room, head.state).await? == Visibility::WorldReadable;
         let (state, until) = match sight.presence {
@@ -59,13 +72,16 @@ impl Access {
             Presence::Left { position, state } => (state, Some(position)),
             Presence::Joined | Presence::Never => return Err(refused()),
         };
-        Ok(Self { room, state, until, sight })
+        Ok(Self { room, state, until, sight, reads_history })
     }
 }
 
 impl Access {
     /// Whether the user may read `event` of this room.
     pub(crate) async fn sees(&mut self, views: &Views, event: &Event) -> Result<bool, ViewError> {
+        if !self.reads_history && event.pdu.state_key().is_none() {
+            return Ok(false);
+        }
         let in_time = self.until.is_none_or(|until| event.position <= until);
         Ok(in_time && event.room == self.room && self.sight.sees(views, event).await?)
     }

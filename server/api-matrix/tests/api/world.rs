@@ -126,6 +126,8 @@ impl Profiles for AccountProfiles {
 pub(crate) struct Server {
     router: Router,
     pub(crate) clock: ManualClock,
+    /// For what Matrix has no calls for.
+    pub(crate) rooms: Rooms,
 }
 
 /// An answer.
@@ -185,7 +187,8 @@ impl Server {
             shared_secret: Some("sesame".to_owned()),
             public_directory: false,
         };
-        Self { router: router(MatrixApi::new(rooms, views, accounts, media, config)), clock }
+        let api = MatrixApi::new(rooms.clone(), views, accounts, media, config);
+        Self { router: router(api), clock, rooms }
     }
 
     pub(crate) async fn send(&self, request: Request<Body>) -> Reply {
