@@ -10,12 +10,12 @@ use std::borrow::Cow;
 
 use axum::{
     Json,
-    http::StatusCode,
+    http::{StatusCode, header},
     response::{IntoResponse, Response},
 };
 use nexus_accounts::AccountError;
 use nexus_event_store::{StoreError, kv::KvError};
-use nexus_rooms::{Rejection, RoomsError};
+use nexus_rooms::{ModerationRefusal, Rejection, RoomsError};
 use serde_json::{Map, Value};
 
 /// A refusal, ready to be sent.
@@ -130,7 +130,13 @@ impl IntoResponse for ApiError {
             body.insert("errcode".to_owned(), self.errcode.into());
             body.insert("error".to_owned(), self.message.into());
         }
-        (self.status, Json(body)).into_response()
+        let retry_after_ms = body.get("retry_after_ms").and_then(Value::as_u64);
+        let mut response = (self.status, Json(body)).into_response();
+        if let Some(after_ms) = retry_after_ms {
+            let after_s = after_ms.div_ceil(1000).into();
+            response.headers_mut().insert(header::RETRY_AFTER, after_s);
+        }
+        response
     }
 }
 
@@ -154,12 +160,27 @@ impl From<Rejection> for ApiError {
             Rejection::FieldTooLong { .. } | Rejection::TooMany { .. } => {
                 (StatusCode::BAD_REQUEST, "M_INVALID_PARAM")
             }
+            Rejection::Moderation(ModerationRefusal::SlowMode { .. }) => {
+                (StatusCode::TOO_MANY_REQUESTS, "M_LIMIT_EXCEEDED")
+            }
+            Rejection::Moderation(
+                ModerationRefusal::UnknownMember
+                | ModerationRefusal::UnknownBan
+                | ModerationRefusal::Outranked
+                | ModerationRefusal::NobodyBanned,
+            ) => (StatusCode::FORBIDDEN, "M_FORBIDDEN"),
             Rejection::DuplicateReaction => (StatusCode::BAD_REQUEST, "M_DUPLICATE_ANNOTATION"),
             Rejection::UnsupportedRoomVersion => (StatusCode::BAD_REQUEST, "M_UNSUPPORTED_ROOM_VERSION"),
             Rejection::RoomInUse => (StatusCode::BAD_REQUEST, "M_ROOM_IN_USE"),
             Rejection::InvalidState { .. } => (StatusCode::BAD_REQUEST, "M_INVALID_ROOM_STATE"),
         };
-        Self::new(status, errcode, rejection.to_string())
+        let refusal = Self::new(status, errcode, rejection.to_string());
+        match rejection {
+            Rejection::Moderation(ModerationRefusal::SlowMode { retry_after_ms }) => {
+                refusal.with("retry_after_ms", retry_after_ms)
+            }
+            _ => refusal,
+        }
     }
 }
 
@@ -260,6 +281,11 @@ mod tests {
             Rejection::EventTooLarge { bytes: 70_000, limit: 65_536 },
             Rejection::FieldTooLong { field: "f", bytes: 300, limit: 255 },
             Rejection::DuplicateReaction,
+            Rejection::Moderation(ModerationRefusal::UnknownMember),
+            Rejection::Moderation(ModerationRefusal::UnknownBan),
+            Rejection::Moderation(ModerationRefusal::Outranked),
+            Rejection::Moderation(ModerationRefusal::NobodyBanned),
+            Rejection::Moderation(ModerationRefusal::SlowMode { retry_after_ms: 1500 }),
             Rejection::UnsupportedRoomVersion,
             Rejection::RoomInUse,
             Rejection::NotTextChannel,
@@ -344,6 +370,11 @@ mod tests {
             EventTooLarge { bytes: 70000, limit: 65536 } -> 413 M_TOO_LARGE
             FieldTooLong { field: "f", bytes: 300, limit: 255 } -> 400 M_INVALID_PARAM
             DuplicateReaction -> 400 M_DUPLICATE_ANNOTATION
+            Moderation(UnknownMember) -> 403 M_FORBIDDEN
+            Moderation(UnknownBan) -> 403 M_FORBIDDEN
+            Moderation(Outranked) -> 403 M_FORBIDDEN
+            Moderation(NobodyBanned) -> 403 M_FORBIDDEN
+            Moderation(SlowMode { retry_after_ms: 1500 }) -> 429 M_LIMIT_EXCEEDED retry_after_ms=1500
             UnsupportedRoomVersion -> 400 M_UNSUPPORTED_ROOM_VERSION
             RoomInUse -> 400 M_ROOM_IN_USE
             NotTextChannel -> 403 M_FORBIDDEN

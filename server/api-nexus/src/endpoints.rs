@@ -2,6 +2,7 @@
 
 pub(crate) mod applications;
 pub(crate) mod auth;
+pub(crate) mod bans;
 pub(crate) mod channels;
 pub(crate) mod directory;
 pub(crate) mod gateway_address;

@@ -20,6 +20,7 @@ mod message_content;
 mod message_form;
 mod objects;
 mod params;
+mod reason;
 mod router;
 mod snowflake;
 #[cfg(test)]

@@ -10,7 +10,7 @@ use axum::{
 use crate::{
     api::NexusApi,
     endpoints::{
-        applications, auth, channels, directory, gateway_address, guilds, invites, join, members, messages,
+        applications, auth, bans, channels, directory, gateway_address, guilds, invites, join, members, messages,
         oauth2, reactions, rooms, typing, users,
     },
     error::ApiError,
@@ -64,7 +64,11 @@ fn guild_calls() -> Router<NexusApi> {
         .route("/guilds/{guild_id}/channels", get(guilds::channels).post(guilds::create_channel))
         .route("/guilds/{guild_id}/members", get(members::list))
         .route("/guilds/{guild_id}/members/search", get(members::search))
-        .route("/guilds/{guild_id}/members/{user_id}", get(members::get))
+        .route("/guilds/{guild_id}/members/{user_id}", get(members::get).delete(bans::kick))
+        .route("/guilds/{guild_id}/bans", get(bans::list))
+        .route("/guilds/{guild_id}/bans/{user_id}", get(bans::get).put(bans::put).delete(bans::delete))
+        .route("/guilds/{guild_id}/bulk-ban", post(bans::bulk))
+        .route("/guilds/{guild_id}/prune", get(bans::prune_count).post(bans::prune))
         .route("/guilds/{guild_id}/roles", get(guilds::roles))
         .route("/guilds/{guild_id}/invites", get(guilds::invites))
         .route("/rooms/{room_id}", get(rooms::get))

@@ -74,6 +74,8 @@ pub(crate) async fn build(ground: &Ground<'_>) -> Result<Parts> {
         Arc::new(AccountProfiles(accounts.clone())),
         RoomsConfig { default_version },
     );
+    ground.metrics.register_jobs(rooms.job_statistics());
+    rooms.start_jobs();
     let public_url = ground.public_url.as_str().trim_end_matches('/').to_owned();
     let matrix = MatrixConfig { public_url: public_url.clone() };
     let matrix = MatrixApi::new(rooms.clone(), views.clone(), accounts.clone(), matrix);

@@ -4,6 +4,8 @@ use nexus_event_store::StoreError;
 use nexus_state_resolution::BuildError;
 use nexus_views::Permissions;
 
+use crate::ModerationRefusal;
+
 /// Why a command was refused. Nothing was changed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Rejection {
@@ -72,6 +74,9 @@ pub enum Rejection {
     /// The actor has reacted so already.
     #[error("already reacted with that")]
     DuplicateReaction,
+    /// A member was not moderated, or may not write now.
+    #[error(transparent)]
+    Moderation(#[from] ModerationRefusal),
     /// No such room version here.
     #[error("unsupported room version")]
     UnsupportedRoomVersion,

@@ -13,6 +13,7 @@ use ruma::{OwnedEventId, OwnedUserId, ServerName, UserId};
 
 mod bots;
 mod channels;
+mod clear_reactions;
 mod content;
 mod create_room;
 mod decision;
@@ -20,11 +21,14 @@ mod error;
 mod guild_state;
 mod guilds;
 mod invites;
+mod jobs;
 mod locks;
 mod membership;
+mod moderation;
 mod permission;
 mod redact;
 mod send;
+mod slow_mode;
 mod steward;
 mod typing;
 
@@ -33,7 +37,9 @@ pub use channels::{ChannelChanges, NewChannel};
 pub use create_room::{CreateRoom, Created, InitialState, Preset};
 pub use error::{Rejection, RoomsError};
 pub use guilds::{CreateGuild, GuildChanges};
+pub use jobs::{JobStatistics, JobStatus};
 pub use invites::{Invite, InviteRow, NewInvite, usable_invite};
+pub use moderation::{BulkBan, ModerationRefusal, Prune};
 pub use redact::Redact;
 pub use send::SendEvent;
 pub use steward::STEWARD_LOCALPART;
@@ -99,6 +105,7 @@ pub(crate) struct Inner {
     pub(crate) profiles: Arc<dyn Profiles>,
     pub(crate) config: RoomsConfig,
     pub(crate) locks: locks::Locks,
+    pub(crate) jobs: jobs::JobBoard,
 }
 
 /// The commands. Cheap to clone.
@@ -116,7 +123,8 @@ impl Rooms {
         profiles: Arc<dyn Profiles>,
         config: RoomsConfig,
     ) -> Self {
-        Self { inner: Arc::new(Inner { views, signer, profiles, config, locks: locks::Locks::new() }) }
+        let (locks, jobs) = (locks::Locks::new(), jobs::JobBoard::default());
+        Self { inner: Arc::new(Inner { views, signer, profiles, config, locks, jobs }) }
     }
 
     /// The views these commands keep.

@@ -1,11 +1,11 @@
 //! Join, leave, invite; and the profile that member events carry.
 
 use nexus_event_store::{
-    RoomNo, Rows as _, Scan, UserNo, catalogue::RoomNumbers, codec::Text, rows::EventPlace,
+    RoomNo, Rows as _, UserNo, catalogue::RoomNumbers, codec::Text, rows::EventPlace,
 };
 use nexus_views::{
     DISCOVERABLE, Membership, Permissions,
-    rows::{GuildChannels, GuildMemberRow, GuildMembers, RoomInfo},
+    rows::RoomInfo,
 };
 use ruma::{CanonicalJsonObject, CanonicalJsonValue, OwnedUserId, RoomId, UserId};
 use serde::Deserialize;
@@ -16,7 +16,7 @@ use crate::{
     content::object,
     decision::{Decide, Decision, NewPdu},
     error::Rejection,
-    guild_state::user_state_key,
+    jobs::{CHANNELS_AT_ONCE, Ending},
     permission::need,
 };
 
@@ -56,18 +56,23 @@ impl Rooms {
         {
             return Err(RoomsError::forbidden("the owner cannot leave the guild"));
         }
-        let held = self.rooms_to_leave(actor, room).await?;
+        let held = self.rooms_to_leave(&actor.user, room).await?;
         let (appended, position) = self.run(&Leave { actor, room, held, reason }).await?;
         Ok(appended.sent(position))
     }
 
     /// What leaving will append to, as far as can be known before: the room and, if it is a guild, those of
     /// its channels that the actor is in.
-    async fn rooms_to_leave(&self, actor: &Actor, room: RoomNo) -> Result<Vec<RoomNo>, RoomsError> {
+    pub(crate) async fn rooms_to_leave(
+        &self,
+        user: &UserId,
+        room: RoomNo,
+    ) -> Result<Vec<RoomNo>, RoomsError> {
         let views = &self.inner.views;
         let mut rooms = Vec::new();
         if views.guild(room).await?.is_some()
-            && let Some(user) = views.user_no(&actor.user).await?
+            && views.channels_within(room, CHANNELS_AT_ONCE).await?
+            && let Some(user) = views.user_no(user).await?
         {
             for (other, row) in views.rooms_of(user).await? {
                 if row.membership == Membership::Join && views.info(other).await?.guild == Some(room) {
@@ -320,51 +325,18 @@ impl Decide for Leave<'_> {
 
     async fn decide(&self, decision: &mut Decision<'_>) -> Result<Appended, RoomsError> {
         let user = decision.actor_no(&self.actor.user).await?;
-        let mut rooms = Vec::new();
+        if !decision.is_present(self.room, user).await? {
+            return Err(Rejection::NotMember.into());
+        }
         if decision.reader().guild_row(self.room).await?.is_some() {
-            let scan = Scan::prefix::<GuildChannels>(&self.room);
-            rooms.extend(
-                decision.tx.scan::<GuildChannels>(scan).await?.into_iter().map(|((_, room), ())| room),
-            );
+            decision.forget_member(self.room, user, &self.actor.user).await?;
+            let ending = Ending::Own { reason: self.reason.clone() };
+            decision.leave_channels(self.room, user, ending).await?;
         }
-        rooms.push(self.room);
-        decision.forget_member(self.room, user, &self.actor.user).await?;
-        let mut last = Err(Rejection::NotMember.into());
-        for room in rooms {
-            // Read for every channel: if the actor comes into one meanwhile, this is decided again.
-            let row = decision.reader().membership(room, user).await?;
-            let present = row.is_some_and(|row| {
-                matches!(row.membership, Membership::Join | Membership::Invite | Membership::Knock)
-            });
-            if !present {
-                last = Err(Rejection::NotMember.into());
-                continue;
-            }
-            let content = member_content("leave", &Profile::default(), self.reason.as_deref());
-            let leaver = self.actor.user.clone();
-            let event = NewPdu::state(leaver, "m.room.member", self.actor.user.as_str(), content);
-            last = Ok(decision.append(room, event).await?);
-        }
-        last
-    }
-}
-
-impl Decision<'_> {
-    /// Roles and nickname end with the membership: who comes back comes back without them.
-    async fn forget_member(
-        &mut self,
-        guild: RoomNo,
-        user: UserNo,
-        user_id: &UserId,
-    ) -> Result<(), RoomsError> {
-        let row = self.tx.row::<GuildMembers>(&(guild, user)).await?.unwrap_or_default();
-        if row == GuildMemberRow::default() {
-            return Ok(());
-        }
-        let steward = self.rooms.steward()?;
-        let content = object(json!({ "user": user_id, "roles": [] }));
-        let event = NewPdu::state(steward, "nexus.member", user_state_key(user_id), content);
-        self.append(guild, event).await.map(drop)
+        let content = member_content("leave", &Profile::default(), self.reason.as_deref());
+        let leaver = self.actor.user.clone();
+        let event = NewPdu::state(leaver, "m.room.member", self.actor.user.as_str(), content);
+        decision.append(self.room, event).await
     }
 }
 

@@ -155,7 +155,11 @@ impl<R: Rows> Reader<'_, R> {
         })
     }
 
-    async fn role_permissions(&self, guild: RoomNo, key: &str) -> Result<Permissions, StoreError> {
+    /// The bits of a role by its state key; none for a role that is not there.
+    ///
+    /// # Errors
+    /// Store errors.
+    pub async fn role_permissions(&self, guild: RoomNo, key: &str) -> Result<Permissions, StoreError> {
         let row = self.rows.row::<GuildRoles>(&(guild, Text::from(key))).await?;
         Ok(row.map_or(Permissions::NONE, |row| Permissions(row.permissions)))
     }
@@ -228,6 +232,15 @@ impl Views {
         Ok(channels)
     }
 
+    /// Whether a guild has at most `most` channels.
+    ///
+    /// # Errors
+    /// Store errors.
+    pub async fn channels_within(&self, guild: RoomNo, most: usize) -> Result<bool, ViewError> {
+        let scan = Scan::prefix::<GuildChannels>(&guild).limit(most + 1);
+        Ok(self.store.scan::<GuildChannels>(scan).await?.len() <= most)
+    }
+
     /// A channel of a guild; `None` for any other room.
     ///
     /// # Errors
@@ -237,8 +250,11 @@ impl Views {
         let Some(guild) = info.guild else { return Ok(None) };
         let guild_id = self.store.existing::<RoomSnowflakes>(&guild).await?;
         let parent_id = match info.parent {
-            Some(parent) => self.room_snowflake(parent).await?,
-            None => None,
+            // One that was deleted is no parent any more, whatever the channel still says.
+            Some(parent) if self.info(parent).await?.guild == Some(guild) => {
+                self.room_snowflake(parent).await?
+            }
+            Some(_) | None => None,
         };
         let last = self.store.row::<Heads>(&room).await?.map(|head| head.last_snowflake);
         let mut overwrites = Vec::new();

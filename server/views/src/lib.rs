@@ -11,6 +11,7 @@ use nexus_event_store::{Rows as _, catalogue::Rooms};
 use nexus_state_resolution::RoomVersion;
 use ruma::{OwnedRoomId, OwnedServerName, OwnedUserId, RoomId, ServerName, UserId};
 
+mod bans;
 mod event;
 mod guilds;
 mod members;
@@ -24,6 +25,7 @@ pub mod rows;
 mod timeline;
 mod typing;
 
+pub use bans::{Ban, BansPage};
 pub use event::{Caches, Event};
 pub use guilds::{Channel, DISCOVERABLE, Guild, GuildMember, Overwrite, Role, role_snowflake};
 pub use messages::{Message, Page, ReactionCount, Removed};

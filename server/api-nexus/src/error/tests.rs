@@ -33,6 +33,11 @@ fn the_table_of_rejections() {
         R::EventTooLarge { bytes: 70_000, limit: 65_536 },
         R::FieldTooLong { field: "type", bytes: 300, limit: 255 },
         R::DuplicateReaction,
+        R::Moderation(ModerationRefusal::UnknownMember),
+        R::Moderation(ModerationRefusal::UnknownBan),
+        R::Moderation(ModerationRefusal::Outranked),
+        R::Moderation(ModerationRefusal::NobodyBanned),
+        R::Moderation(ModerationRefusal::SlowMode { retry_after_ms: 1500 }),
         R::UnsupportedRoomVersion,
         R::RoomInUse,
         R::NotTextChannel,
@@ -58,6 +63,11 @@ fn the_table_of_rejections() {
         EventTooLarge { bytes: 70000, limit: 65536 } → 413 40005 Request entity too large
         FieldTooLong { field: "type", bytes: 300, limit: 255 } → 400 50035 Invalid Form Body {"type":{"_errors":[{"code":"BASE_TYPE_MAX_LENGTH","message":"Has 300 bytes, which is too many."}]}}
         DuplicateReaction → 400 0 You have already reacted with this emoji
+        Moderation(UnknownMember) → 404 10007 Unknown Member
+        Moderation(UnknownBan) → 404 10026 Unknown Ban
+        Moderation(Outranked) → 403 50013 Missing Permissions
+        Moderation(NobodyBanned) → 400 500000 Failed to ban users
+        Moderation(SlowMode { retry_after_ms: 1500 }) → 429 20016 This action cannot be performed due to slowmode rate limit
         UnsupportedRoomVersion → 400 0 The room's version is not supported
         RoomInUse → 400 0 The name is in use
         NotTextChannel → 400 50008 Cannot send messages in a non-text channel

@@ -168,7 +168,10 @@ fn a_guild_that_is_not_open_to_all_needs_an_invite() {
         let guild = scene.guild("ana").await;
         let refusal = scene.refused(scene.rooms.join_guild(&actor("ben"), &guild.room.id)).await;
         assert!(matches!(refusal, Rejection::Forbidden { .. }));
-        let open = nexus_rooms::GuildChanges { name: None, features: Some(vec!["DISCOVERABLE".to_owned()]) };
+        let open = nexus_rooms::GuildChanges {
+            features: Some(vec!["DISCOVERABLE".to_owned()]),
+            ..nexus_rooms::GuildChanges::default()
+        };
         scene.rooms.update_guild(&actor("ana"), guild.room.no, open).await.unwrap();
         assert_eq!(scene.rooms.join_guild(&actor("ben"), &guild.room.id).await.unwrap(), guild.room.no);
         let refusal = scene.refused(scene.rooms.join_guild(&actor("ben"), &guild.general.id)).await;

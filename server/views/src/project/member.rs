@@ -1,10 +1,10 @@
-//! `m.room.member`: memberships and member counts.
+//! `m.room.member`: memberships, bans and member counts.
 
-use nexus_event_store::{Rows as _, StoreError, Tx, UserNo, feed::Topic};
+use nexus_event_store::{Rows as _, StoreError, Tx, UserNo, catalogue::UserSnowflakes, feed::Topic};
 use serde_json::Value;
 
 use super::{NewEvent, change_info, text};
-use crate::rows::{Members, Membership, MembershipRow, Memberships};
+use crate::rows::{BanRow, Bans, Members, Membership, MembershipRow, Memberships};
 
 pub(super) async fn project(
     tx: &Tx,
@@ -42,6 +42,14 @@ pub(super) async fn project(
     }
     tx.announce(Topic::User(user));
     let before = before.map_or(Membership::Leave, |row| row.membership);
+    if membership == Membership::Ban || before == Membership::Ban {
+        let key = (event.room, tx.existing::<UserSnowflakes>(&user).await?);
+        if membership == Membership::Ban {
+            tx.put::<Bans>(&key, &BanRow { user, event: event.no });
+        } else {
+            tx.delete::<Bans>(&key);
+        }
+    }
     if before != membership {
         change_info(tx, event.room, |info| {
             count(&mut info.joined, before, membership, Membership::Join);
