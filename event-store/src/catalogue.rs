@@ -84,6 +84,8 @@ pub mod numbers {
     pub const GUILD_ROLES: u8 = 41;
     pub const GUILD_OVERWRITES: u8 = 42;
     pub const GUILD_BANS: u8 = 53;
+    pub const OVERWRITE_CHANNELS: u8 = 56;
+    pub const USER_WORDS: u8 = 59;
     // Primary records of accounts.
     pub const ACCOUNTS: u8 = 64;
     pub const DEVICES: u8 = 65;
@@ -103,6 +105,12 @@ pub mod numbers {
     // Jobs, and what moderation keeps.
     pub const JOBS: u8 = 100;
     pub const SLOW_MODE: u8 = 101;
+    // Primary records of rooms, beside the log.
+    pub const ALIASES: u8 = 113;
+    pub const ROOM_ALIASES: u8 = 114;
+    pub const PUBLISHED: u8 = 115;
+    pub const FORGOTTEN: u8 = 116;
+    pub const PROFILE_FIELDS: u8 = 117;
 }
 
 table! {

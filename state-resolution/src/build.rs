@@ -3,16 +3,20 @@
 //! A [`Draft`] is hashed, signed and named by writing its canonical JSON three times: without `hashes`
 //! for the content hash, redacted for signature and id (both are over the same bytes), and whole. Each
 //! field is serialised once; the content is not parsed again. A property test holds the result to what
-//! `ruma` computes with its general functions.
+//! `ruma` computes with its general functions. In versions 1 and 2, where a server chooses the id, it is made
+//! of the hash of the event without it: unique, and nothing random is needed.
 //!
 //! **Errors**: [`BuildError`]; nothing is signed that its own room version would refuse for its format.
 //! **Source**: Matrix v1.19, server-server API, "Signing Events"; appendices, "Canonical JSON".
+
+use std::collections::BTreeMap;
 
 use ruma::{
     CanonicalJsonObject, CanonicalJsonValue, MilliSecondsSinceUnixEpoch, OwnedEventId, OwnedRoomId,
     OwnedUserId, ServerName,
     canonical_json::redact_content_in_place,
     events::TimelineEventType,
+    room_version_rules::EventIdFormatVersion,
     serde::{
         Base64,
         base64::{Standard, UrlSafe},
@@ -24,8 +28,8 @@ use sha2::{Digest, Sha256};
 use thiserror::Error;
 
 use crate::{
-    FormatError, Pdu, RoomVersion,
-    format::{check_draft, check_size},
+    Citation, FormatError, Pdu, RoomVersion,
+    format::{check_draft, check_length, check_size},
     pdu::room_id_of_create,
 };
 
@@ -47,9 +51,9 @@ pub struct Draft {
     /// When it is made.
     pub origin_server_ts: MilliSecondsSinceUnixEpoch,
     /// The forward extremities it follows.
-    pub prev_events: Vec<OwnedEventId>,
+    pub prev_events: Vec<Citation>,
     /// The state events that allow it.
-    pub auth_events: Vec<OwnedEventId>,
+    pub auth_events: Vec<Citation>,
     /// One more than the greatest depth of `prev_events`.
     pub depth: u64,
 }
@@ -121,10 +125,17 @@ pub fn build(version: RoomVersion, draft: Draft, signer: &dyn Signer) -> Result<
     redact_content_in_place(&mut draft.content, &rules.redaction, &draft.event_type);
     let redacted_content = serde_json::to_string(&draft.content)?;
 
-    let fields = Fields::write(&draft, top_level_redacts)?;
+    let mut fields = Fields::write(version, &draft, top_level_redacts)?;
     let mut buffer = String::with_capacity(content.get().len() + fields.bytes() + SEAL_BYTES);
+    let chosen_id = if version.names_its_events() {
+        fields.join(&mut buffer, content.get(), None, Redacted::No);
+        Some(fields.name(&sha256(&buffer), signer.server_name())?)
+    } else {
+        None
+    };
+    buffer.clear();
     fields.join(&mut buffer, content.get(), None, Redacted::No);
-    let content_hash = Base64::<Standard, _>::new(<[u8; 32]>::from(Sha256::digest(&buffer))).encode();
+    let content_hash = Base64::<Standard, _>::new(sha256(&buffer)).encode();
 
     buffer.clear();
     fields.join(
@@ -134,7 +145,10 @@ pub fn build(version: RoomVersion, draft: Draft, signer: &dyn Signer) -> Result<
         Redacted::Yes,
     );
     let signature = signer.key_pair().sign(buffer.as_bytes());
-    let reference_hash = Base64::<UrlSafe, _>::new(<[u8; 32]>::from(Sha256::digest(&buffer))).encode();
+    let event_id = match chosen_id {
+        Some(event_id) => event_id,
+        None => event_id_of_hash(version, sha256(&buffer))?,
+    };
 
     buffer.clear();
     let signature = signature_entry(signer.server_name(), &signature.id(), &signature.base64())?;
@@ -146,8 +160,6 @@ pub fn build(version: RoomVersion, draft: Draft, signer: &dyn Signer) -> Result<
     );
     check_size(buffer.len())?;
 
-    let event_id = OwnedEventId::try_from(format!("${reference_hash}"))
-        .map_err(|_| FormatError::InvalidId { field: "event_id" })?;
     let names_room = draft.room_id.is_some();
     let room_id = draft
         .room_id
@@ -165,12 +177,25 @@ pub fn build(version: RoomVersion, draft: Draft, signer: &dyn Signer) -> Result<
         state_key: draft.state_key.map(String::into_boxed_str),
         content,
         origin_server_ts: draft.origin_server_ts,
-        prev_events: draft.prev_events,
-        auth_events: draft.auth_events,
+        prev_events: draft.prev_events.into_iter().map(|cited| cited.event_id).collect(),
+        auth_events: draft.auth_events.into_iter().map(|cited| cited.event_id).collect(),
         depth: draft.depth,
         redacts: draft.redacts.filter(|_| is_redaction),
         json: buffer.into_boxed_str(),
     })
+}
+
+fn sha256(text: &str) -> [u8; 32] {
+    Sha256::digest(text).into()
+}
+
+/// The id of an event that is named by its reference hash.
+fn event_id_of_hash(version: RoomVersion, hash: [u8; 32]) -> Result<OwnedEventId, FormatError> {
+    let encoded = match version.rules().event_id_format {
+        EventIdFormatVersion::V1 | EventIdFormatVersion::V2 => Base64::<Standard, _>::new(hash).encode(),
+        _ => Base64::<UrlSafe, _>::new(hash).encode(),
+    };
+    OwnedEventId::try_from(format!("${encoded}")).map_err(|_| FormatError::InvalidId { field: "event_id" })
 }
 
 /// Room for what `hashes` and `signatures` add; a longer server name costs one reallocation.
@@ -202,11 +227,13 @@ struct Seal<'a> {
 }
 
 /// The fields of an event as JSON, in the runs that stay together in canonical order:
-/// `auth_events` | content | `depth` | hashes | `origin_server_ts`, `prev_events` | `redacts` |
+/// `auth_events` | content | `depth` | `event_id` | hashes | `origin_server_ts`, `prev_events` | `redacts` |
 /// `room_id`, `sender` | signatures | `state_key`, `type`.
 struct Fields {
     auth_events: String,
     depth: u64,
+    /// Empty where the id is no part of the event.
+    event_id: String,
     time_and_prev_events: String,
     redacts: String,
     room_and_sender: String,
@@ -214,12 +241,16 @@ struct Fields {
 }
 
 impl Fields {
-    fn write(draft: &Draft, redacts: Option<OwnedEventId>) -> Result<Self, serde_json::Error> {
-        let auth_events = serde_json::to_string(&draft.auth_events)?;
+    fn write(
+        version: RoomVersion,
+        draft: &Draft,
+        redacts: Option<OwnedEventId>,
+    ) -> Result<Self, serde_json::Error> {
+        let auth_events = citations(version, &draft.auth_events)?;
         let time_and_prev_events = format!(
             r#","origin_server_ts":{},"prev_events":{}"#,
             draft.origin_server_ts.get(),
-            serde_json::to_string(&draft.prev_events)?
+            citations(version, &draft.prev_events)?
         );
         let redacts = match redacts {
             Some(target) => format!(r#","redacts":{}"#, serde_json::to_string(&target)?),
@@ -239,12 +270,30 @@ impl Fields {
             }
             None => format!(r#","type":{event_type}}}"#),
         };
-        let depth = draft.depth;
-        Ok(Self { auth_events, depth, time_and_prev_events, redacts, room_and_sender, state_key_and_type })
+        Ok(Self {
+            auth_events,
+            depth: draft.depth,
+            event_id: String::new(),
+            time_and_prev_events,
+            redacts,
+            room_and_sender,
+            state_key_and_type,
+        })
+    }
+
+    /// Give the event an id of its server's choosing, and write it into the event.
+    fn name(&mut self, hash: &[u8; 32], server: &ServerName) -> Result<OwnedEventId, BuildError> {
+        // Half of the hash, so that the longest server name leaves room for it.
+        let opaque = Base64::<UrlSafe, _>::new(&hash[..16]).encode();
+        let id = format!("${opaque}:{server}");
+        check_length("event_id", &id)?;
+        self.event_id = format!(r#","event_id":{}"#, serde_json::to_string(&id)?);
+        Ok(OwnedEventId::try_from(id).map_err(|_| FormatError::InvalidId { field: "event_id" })?)
     }
 
     fn bytes(&self) -> usize {
         self.auth_events.len()
+            + self.event_id.len()
             + self.time_and_prev_events.len()
             + self.redacts.len()
             + self.room_and_sender.len()
@@ -259,6 +308,7 @@ impl Fields {
         out.push_str(content);
         out.push_str(r#","depth":"#);
         out.push_str(&self.depth.to_string());
+        out.push_str(&self.event_id);
         if let Some(seal) = seal {
             out.push_str(r#","hashes":{"sha256":""#);
             out.push_str(seal.content_hash);
@@ -275,6 +325,22 @@ impl Fields {
         }
         out.push_str(&self.state_key_and_type);
     }
+}
+
+/// A list of cited events, as the room version writes it.
+fn citations(version: RoomVersion, cited: &[Citation]) -> Result<String, serde_json::Error> {
+    if !version.cites_by_hash() {
+        let ids: Vec<&OwnedEventId> = cited.iter().map(|citation| &citation.event_id).collect();
+        return serde_json::to_string(&ids);
+    }
+    let pairs: Vec<(&OwnedEventId, BTreeMap<&str, &str>)> = cited
+        .iter()
+        .map(|citation| {
+            let hash = citation.sha256.as_deref().unwrap_or_default();
+            (&citation.event_id, BTreeMap::from([("sha256", hash)]))
+        })
+        .collect();
+    serde_json::to_string(&pairs)
 }
 
 fn signature_entry(server: &ServerName, key_id: &str, signature: &str) -> Result<String, serde_json::Error> {

@@ -1,148 +1,109 @@
 //! What a resolution is about: the keys on which snapshots disagree, and the events behind them.
 //!
-//! Works on interned ids, so that a state of ten thousand members costs a comparison of integers and only
-//! the events in conflict are loaded.
+//! Snapshots are compared as sorted lists of integers; a state of ten thousand members costs one pass.
 //!
-//! **Shapes**: [`Split`] partitions the snapshots' keys; [`auth_difference`] and [`subgraph`] are sets of
-//! interned ids. **Errors**: [`ResolveError`] when the source does not hold what the walk needs.
+//! **Shapes**: [`Split`] partitions the snapshots' keys; [`Conflict`] is what the algorithm is about, whoever
+//! found it: [`Conflict::of`] walks citations, a store can answer from an index instead.
+//! **Errors**: [`ResolveError`] when the source does not hold what the walk needs.
 //! **Source**: Matrix v1.19, room version 2 "State resolution"; room version 12, v2.1.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    hash::Hash,
+use std::{collections::BTreeSet, hash::Hash};
+
+use crate::{
+    RoomVersion,
+    resolve::{ResolutionSource, ResolveError, StateSnapshot, citations::Citations},
 };
 
-use crate::resolve::{Loaded, ResolutionSource, ResolveError, StateSnapshot};
-
 /// The keys of some snapshots, by whether they agree.
-pub(crate) struct Split<Id> {
-    /// The same event in every snapshot.
-    pub(crate) unconflicted: StateSnapshot<Id>,
+pub(crate) struct Split<'s, Id> {
+    /// The same event in every snapshot; sorted by key.
+    pub(crate) agreed: Vec<(&'s (String, String), Id)>,
     /// For each snapshot, its events under all other keys.
-    pub(crate) conflicted: Vec<StateSnapshot<Id>>,
+    pub(crate) disputed: Vec<Vec<Id>>,
 }
 
-impl<Id: Copy + Eq + Hash + Ord> Split<Id> {
-    pub(crate) fn new(snapshots: &[StateSnapshot<Id>]) -> Self {
-        let mut unconflicted = StateSnapshot::new();
-        let mut conflicted: Vec<StateSnapshot<Id>> = vec![StateSnapshot::new(); snapshots.len()];
+impl<'s, Id: Copy + Eq> Split<'s, Id> {
+    pub(crate) fn new(snapshots: &'s [StateSnapshot<Id>]) -> Self {
         let Some((first, others)) = snapshots.split_first() else {
-            return Self { unconflicted, conflicted };
+            return Self { agreed: Vec::new(), disputed: Vec::new() };
         };
-        for (key, id) in first {
-            if others.iter().all(|other| other.get(key) == Some(id)) {
-                unconflicted.insert(key.clone(), *id);
-            }
+        let mut agreed: Vec<(&(String, String), Id)> = first.iter().map(|(key, id)| (key, *id)).collect();
+        for other in others {
+            // Both sides are sorted by key, so one pass finds what they share.
+            let mut entries = other.iter().peekable();
+            agreed.retain(|(key, id)| {
+                while entries.next_if(|(other_key, _)| other_key < key).is_some() {}
+                entries.peek().is_some_and(|(other_key, other_id)| other_key == key && *other_id == id)
+            });
         }
-        for (snapshot, disputed) in snapshots.iter().zip(&mut conflicted) {
-            for (key, id) in snapshot {
-                if !unconflicted.contains_key(key) {
-                    disputed.insert(key.clone(), *id);
-                }
-            }
-        }
-        Self { unconflicted, conflicted }
+        let disputed = snapshots.iter().map(|snapshot| without(snapshot, &agreed)).collect();
+        Self { agreed, disputed }
     }
 
-    /// Every event under a disputed key.
-    pub(crate) fn conflicted_ids(&self) -> BTreeSet<Id> {
-        self.conflicted.iter().flat_map(|snapshot| snapshot.values().copied()).collect()
+    /// The event that every snapshot has under a key.
+    pub(crate) fn agreed_event(&self, kind: &str, key: &str) -> Option<Id> {
+        let found = self.agreed.binary_search_by(|((k, s), _)| (k.as_str(), s.as_str()).cmp(&(kind, key)));
+        found.ok().and_then(|at| self.agreed.get(at)).map(|(_, id)| *id)
     }
 }
 
-/// For each snapshot, the events of its auth chain that are not in the chain of every snapshot.
-///
-/// A snapshot's own events count as part of its chain. The specification's words leave them out, but
-/// Synapse takes them in, and in version 2.1 it makes a difference that rooms would see.
-pub(crate) fn auth_difference<Id: Copy + Eq + Hash + Ord>(
-    split: &Split<Id>,
-    source: &impl ResolutionSource<Id>,
-) -> Result<Vec<BTreeSet<Id>>, ResolveError> {
-    // What the agreed events rest on is in every chain, so it is asked for once and taken away.
-    let agreed: Vec<Id> = split.unconflicted.values().copied().collect();
-    let agreed = with_chain(&agreed, source)?;
-    let mut chains = Vec::with_capacity(split.conflicted.len());
-    for snapshot in &split.conflicted {
-        let disputed: Vec<Id> = snapshot.values().copied().collect();
-        let mut chain = with_chain(&disputed, source)?;
-        chain.retain(|id| !agreed.contains(id));
-        chains.push(chain);
-    }
-    let mut shared = chains.first().cloned().unwrap_or_default();
-    for chain in &chains {
-        shared.retain(|id| chain.contains(id));
-    }
-    for chain in &mut chains {
-        chain.retain(|id| !shared.contains(id));
-    }
-    Ok(chains)
-}
-
-/// The conflicted state subgraph: every event on a path along `auth_events` from one conflicted event to
-/// another, both ends included.
-///
-/// Where no conflicted event rests on another, which `auth_chain` tells without loading anything, no
-/// walk is made. Else each event behind the conflict is visited once.
-pub(crate) fn subgraph<Id: Copy + Eq + Hash + Ord, S: ResolutionSource<Id>>(
-    conflicted: &BTreeSet<Id>,
-    loaded: &Loaded<'_, Id, S>,
-) -> Result<BTreeSet<Id>, ResolveError> {
-    if lower_ends(conflicted, loaded)?.is_empty() {
-        return Ok(conflicted.clone());
-    }
-    let mut reaches: BTreeMap<Id, bool> = BTreeMap::new();
-    for &start in conflicted {
-        let mut stack = vec![(start, Visit::Enter)];
-        while let Some((id, visit)) = stack.pop() {
-            let parents = match visit {
-                Visit::Enter if reaches.contains_key(&id) => continue,
-                Visit::Enter | Visit::Leave => loaded.auth_events(id)?,
-            };
-            match visit {
-                Visit::Enter => {
-                    // A preliminary answer, so that an event is entered once whatever cites it.
-                    reaches.insert(id, conflicted.contains(&id));
-                    stack.push((id, Visit::Leave));
-                    let unseen = parents.into_iter().filter(|parent| !reaches.contains_key(parent));
-                    stack.extend(unseen.map(|parent| (parent, Visit::Enter)));
-                }
-                Visit::Leave => {
-                    if parents.iter().any(|parent| reaches.get(parent) == Some(&true)) {
-                        reaches.insert(id, true);
-                    }
-                }
-            }
+/// A snapshot's events under keys that are not agreed.
+fn without<Id: Copy>(snapshot: &StateSnapshot<Id>, agreed: &[(&(String, String), Id)]) -> Vec<Id> {
+    let mut agreed = agreed.iter().peekable();
+    let mut left = Vec::new();
+    for (key, id) in snapshot {
+        while agreed.next_if(|(agreed_key, _)| *agreed_key < key).is_some() {}
+        if agreed.peek().is_none_or(|(agreed_key, _)| *agreed_key != key) {
+            left.push(*id);
         }
     }
-    Ok(reaches.into_iter().filter_map(|(id, reaches)| reaches.then_some(id)).collect())
+    left
 }
 
-#[derive(Clone, Copy)]
-enum Visit {
-    Enter,
-    Leave,
+/// What state resolution is about: the "full conflicted set", by where its events come from.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Conflict<Id> {
+    /// The conflicted state set: every event under a key on which the states disagree.
+    pub disputed: BTreeSet<Id>,
+    /// The auth difference: events of one state's auth chain that are not in every state's. A state's own
+    /// events count as part of its chain: the specification's words leave them out, but Synapse takes them
+    /// in, and in version 2.1 it makes a difference that rooms would see.
+    pub difference: BTreeSet<Id>,
+    /// The conflicted state subgraph, where the room version wants it (v2.1): every event on a path along
+    /// `auth_events` from one conflicted event to another.
+    pub subgraph: BTreeSet<Id>,
 }
 
-/// The conflicted events that other conflicted events rest on.
-fn lower_ends<Id: Copy + Eq + Hash + Ord, S: ResolutionSource<Id>>(
-    conflicted: &BTreeSet<Id>,
-    loaded: &Loaded<'_, Id, S>,
-) -> Result<BTreeSet<Id>, ResolveError> {
-    let mut parents = BTreeSet::new();
-    for &id in conflicted {
-        parents.extend(loaded.auth_events(id)?);
+impl<Id: Copy + Eq + Hash + Ord> Conflict<Id> {
+    /// The conflict of these snapshots, by walking the citations behind all of them.
+    ///
+    /// # Errors
+    /// When the source does not hold an event that the walk meets.
+    pub fn of(
+        version: RoomVersion,
+        snapshots: &[StateSnapshot<Id>],
+        source: &impl ResolutionSource<Id>,
+    ) -> Result<Self, ResolveError> {
+        Self::of_split(version, &Split::new(snapshots), source)
     }
-    let cited: Vec<Id> = parents.iter().copied().collect();
-    let below = with_chain(&cited, loaded.source())?;
-    Ok(conflicted.intersection(&below).copied().collect())
-}
 
-/// Some events and everything that they rest on.
-fn with_chain<Id: Copy + Eq + Hash + Ord>(
-    ids: &[Id],
-    source: &impl ResolutionSource<Id>,
-) -> Result<BTreeSet<Id>, ResolveError> {
-    let mut chain = source.auth_chain(ids).ok_or(ResolveError::NoAuthChain)?;
-    chain.extend(ids);
-    Ok(chain)
+    pub(crate) fn of_split(
+        version: RoomVersion,
+        split: &Split<'_, Id>,
+        source: &impl ResolutionSource<Id>,
+    ) -> Result<Self, ResolveError> {
+        let disputed: BTreeSet<Id> = split.disputed.iter().flatten().copied().collect();
+        if disputed.is_empty() {
+            return Ok(Self { disputed, difference: BTreeSet::new(), subgraph: BTreeSet::new() });
+        }
+        let mut citations = Citations::new(source);
+        let difference = citations.difference(split.agreed.iter().map(|(_, id)| *id), &split.disputed)?;
+        let wanted = version.rules().state_res.v2_rules();
+        let subgraph = if wanted.is_some_and(|rules| rules.consider_conflicted_state_subgraph) {
+            citations.between(&disputed)?
+        } else {
+            BTreeSet::new()
+        };
+        Ok(Self { disputed, difference, subgraph })
+    }
 }

@@ -10,7 +10,7 @@
 use ruma::{CanonicalJsonObject, CanonicalJsonValue, EventId, Int, RoomId, UserId};
 use thiserror::Error;
 
-use crate::{Draft, RoomVersion};
+use crate::{Citation, Draft, RoomVersion};
 
 /// The most bytes an event has in federation form: canonical JSON with hashes and signatures.
 pub const EVENT_BYTES_MAX: usize = 65_536;
@@ -89,6 +89,12 @@ pub enum FormatError {
         /// The field.
         field: &'static str,
     },
+    /// A cited event lacks the hash that this room version asks for.
+    #[error("field {field} cites an event without its hash")]
+    NoHash {
+        /// The field.
+        field: &'static str,
+    },
     /// The create event is cited although this room version implies it.
     #[error("auth_events cite the create event")]
     CreateCited,
@@ -125,9 +131,14 @@ pub fn check_format(
         ),
     };
 
-    event_ids(event, "prev_events", PREV_EVENTS_MAX)?;
-    let auth_events = event_ids(event, "auth_events", AUTH_EVENTS_MAX)?;
-    check_create_not_cited(version, room_id, auth_events.iter().filter_map(|id| id.as_str()))?;
+    if rules.require_event_id {
+        let id = required(event, "event_id").and_then(|value| short_string(value, "event_id"))?;
+        let named = <&EventId>::try_from(id).ok().and_then(EventId::server_name);
+        named.ok_or(FormatError::InvalidId { field: "event_id" })?;
+    }
+    event_ids(version, event, "prev_events", PREV_EVENTS_MAX)?;
+    let auth_events = event_ids(version, event, "auth_events", AUTH_EVENTS_MAX)?;
+    check_create_not_cited(version, room_id, auth_events.iter().copied())?;
 
     natural(event, "depth")?;
     natural(event, "origin_server_ts")?;
@@ -154,18 +165,28 @@ pub(crate) fn check_draft(version: RoomVersion, draft: &Draft) -> Result<(), For
         (Some(_), true) | (None, false) => {}
     }
 
-    check_count("prev_events", draft.prev_events.len(), PREV_EVENTS_MAX)?;
-    check_count("auth_events", draft.auth_events.len(), AUTH_EVENTS_MAX)?;
-    for id in &draft.prev_events {
-        check_length("prev_events", id.as_str())?;
-    }
-    for id in &draft.auth_events {
-        check_length("auth_events", id.as_str())?;
-    }
-    let cited = draft.auth_events.iter().map(|id| id.as_str());
+    check_citations(version, "prev_events", &draft.prev_events, PREV_EVENTS_MAX)?;
+    check_citations(version, "auth_events", &draft.auth_events, AUTH_EVENTS_MAX)?;
+    let cited = draft.auth_events.iter().map(|cited| cited.event_id.as_str());
     check_create_not_cited(version, draft.room_id.as_deref(), cited)?;
     if draft.depth > DEPTH_MAX {
         return Err(FormatError::OutOfRange { field: "depth" });
+    }
+    Ok(())
+}
+
+fn check_citations(
+    version: RoomVersion,
+    field: &'static str,
+    cited: &[Citation],
+    limit: usize,
+) -> Result<(), FormatError> {
+    check_count(field, cited.len(), limit)?;
+    for citation in cited {
+        check_length(field, citation.event_id.as_str())?;
+        if version.cites_by_hash() && citation.sha256.is_none() {
+            return Err(FormatError::NoHash { field });
+        }
     }
     Ok(())
 }
@@ -192,7 +213,7 @@ fn check_create_not_cited<'a>(
     Ok(())
 }
 
-fn check_length(field: &'static str, value: &str) -> Result<(), FormatError> {
+pub(crate) fn check_length(field: &'static str, value: &str) -> Result<(), FormatError> {
     if value.len() > FIELD_BYTES_MAX {
         return Err(FormatError::FieldTooLong { field, bytes: value.len(), limit: FIELD_BYTES_MAX });
     }
@@ -219,21 +240,36 @@ fn short_string<'a>(value: &'a CanonicalJsonValue, field: &'static str) -> Resul
     Ok(text)
 }
 
-/// A list field, each entry checked to be an event id.
+/// A list of cited events, each entry checked.
 fn event_ids<'a>(
+    version: RoomVersion,
     event: &'a CanonicalJsonObject,
     field: &'static str,
     limit: usize,
-) -> Result<&'a [CanonicalJsonValue], FormatError> {
+) -> Result<Vec<&'a str>, FormatError> {
     let list = required(event, field)?
         .as_array()
         .ok_or(FormatError::WrongType { field, expected: "a list of event ids" })?;
     check_count(field, list.len(), limit)?;
+    let mut ids = Vec::with_capacity(list.len());
     for entry in list {
-        let id = short_string(entry, field)?;
+        let id = if version.cites_by_hash() { cited_by_hash(entry, field)? } else { entry };
+        let id = short_string(id, field)?;
         <&EventId>::try_from(id).map_err(|_| FormatError::InvalidId { field })?;
+        ids.push(id);
     }
-    Ok(list)
+    Ok(ids)
+}
+
+/// The id of a pair of id and hashes. The hashes are not judged: no server ever compared them.
+fn cited_by_hash<'a>(
+    entry: &'a CanonicalJsonValue,
+    field: &'static str,
+) -> Result<&'a CanonicalJsonValue, FormatError> {
+    match entry.as_array() {
+        Some([id, CanonicalJsonValue::Object(_)]) => Ok(id),
+        _ => Err(FormatError::WrongType { field, expected: "a list of pairs of event id and hashes" }),
+    }
 }
 
 fn natural(event: &CanonicalJsonObject, field: &'static str) -> Result<(), FormatError> {

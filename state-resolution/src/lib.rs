@@ -5,7 +5,7 @@
 //! then on an immutable [`Pdu`]. [`authorise`] judges it against a state, [`resolve`] merges states.
 //!
 //! **Errors**: one enum per function, never a panic on foreign bytes.
-//! **Source**: Matrix specification v1.19, rooms 10 to 12; the rules are `ruma`'s data, see
+//! **Source**: Matrix specification v1.19, rooms 1 to 12; the rules are `ruma`'s data, see
 //! `docs/adr/2026-11-22-canonical-json.md` for why its canonical JSON is ours.
 
 mod auth;
@@ -15,6 +15,7 @@ mod format;
 mod json;
 mod pdu;
 mod resolve;
+mod resolve_v1;
 mod room_version;
 mod verify;
 
@@ -27,11 +28,12 @@ mod support;
 
 pub use auth::{AuthError, auth_types, authorise, authorise_by_auth_events, authorise_state_only};
 pub use build::{BuildError, Draft, Signer, build};
+pub use conflict::Conflict;
 pub use format::{
     AUTH_EVENTS_MAX, EVENT_BYTES_MAX, FIELD_BYTES_MAX, FormatError, PREV_EVENTS_MAX, check_format,
 };
 pub use json::{JsonError, JsonLimits, parse_object};
-pub use pdu::{Pdu, PduError};
-pub use resolve::{ResolutionSource, ResolveError, StateSnapshot, resolve};
+pub use pdu::{Citation, Pdu, PduError};
+pub use resolve::{ResolutionSource, ResolveError, StateSnapshot, resolve, resolve_conflict};
 pub use room_version::RoomVersion;
 pub use verify::{Verified, VerifyError, required_signers, verify, verify_reporting};

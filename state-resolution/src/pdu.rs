@@ -1,7 +1,7 @@
 //! One event, parsed once and never changed: the [`Pdu`].
 //!
 //! It keeps the canonical JSON exactly as it was signed, with `hashes` and `signatures` and without
-//! `event_id` and `unsigned`, beside the few fields that authorisation, resolution and views ask for.
+//! `unsigned`, beside the few fields that authorisation, resolution and views ask for.
 //! Whoever holds a `Pdu` may rely on its signature having been made or checked here, or on its having
 //! been stored after that.
 //!
@@ -15,9 +15,13 @@ use ruma::{
     UserId,
     canonical_json::{CanonicalJsonFieldError, redact_in_place},
     events::TimelineEventType,
+    signatures::reference_hash,
     state_res,
 };
-use serde::{Deserialize, de::DeserializeOwned};
+use serde::{
+    Deserialize,
+    de::{DeserializeOwned, IgnoredAny},
+};
 use serde_json::value::RawValue as RawJsonValue;
 use thiserror::Error;
 
@@ -50,6 +54,15 @@ pub enum PduError {
         #[source]
         source: CanonicalJsonFieldError,
     },
+    /// It has no reference hash.
+    #[error("hash event {event_id}")]
+    Hash {
+        /// The event.
+        event_id: OwnedEventId,
+        /// What is wrong with it.
+        #[source]
+        source: ruma::signatures::JsonError,
+    },
 }
 
 /// A checked event: an immutable parsed PDU with its id.
@@ -73,9 +86,36 @@ pub struct Pdu {
     pub(crate) json: Box<str>,
 }
 
-/// The fields of the wire form that a `Pdu` keeps parsed.
+/// How a list of events holds one of them: its id and, where the room version asks for it, its hash.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Citation {
+    pub(crate) event_id: OwnedEventId,
+    /// The reference hash in unpadded base64.
+    pub(crate) sha256: Option<Box<str>>,
+}
+
+impl Citation {
+    /// An event whose reference hash is known, in unpadded base64.
+    pub fn with_hash(event_id: OwnedEventId, sha256: &str) -> Self {
+        Self { event_id, sha256: Some(sha256.into()) }
+    }
+
+    /// The cited event.
+    pub fn event_id(&self) -> &EventId {
+        &self.event_id
+    }
+}
+
+impl From<OwnedEventId> for Citation {
+    /// Sufficient from version 3 on, where the id is the hash.
+    fn from(event_id: OwnedEventId) -> Self {
+        Self { event_id, sha256: None }
+    }
+}
+
+/// The fields of the wire form that a `Pdu` keeps parsed; `C` is how it cites other events.
 #[derive(Deserialize)]
-struct Wire<'a> {
+struct Wire<'a, C> {
     room_id: Option<OwnedRoomId>,
     sender: OwnedUserId,
     #[serde(rename = "type")]
@@ -84,8 +124,8 @@ struct Wire<'a> {
     #[serde(borrow)]
     content: &'a RawJsonValue,
     origin_server_ts: MilliSecondsSinceUnixEpoch,
-    prev_events: Vec<OwnedEventId>,
-    auth_events: Vec<OwnedEventId>,
+    prev_events: Vec<C>,
+    auth_events: Vec<C>,
     depth: u64,
     /// Raw, because no rule makes a foreign event invalid for what it writes here.
     #[serde(borrow)]
@@ -99,7 +139,7 @@ impl Pdu {
         event_id: OwnedEventId,
         json: Box<str>,
     ) -> Result<Self, PduError> {
-        let wire: Wire<'_> = match serde_json::from_str(&json) {
+        let wire = match Self::read_wire(version, &json) {
             Ok(wire) => wire,
             Err(source) => return Err(PduError::Json { event_id, source }),
         };
@@ -131,6 +171,37 @@ impl Pdu {
         })
     }
 
+    fn read_wire(version: RoomVersion, json: &str) -> Result<Wire<'_, OwnedEventId>, serde_json::Error> {
+        if !version.cites_by_hash() {
+            return serde_json::from_str(json);
+        }
+        let wire: Wire<'_, (OwnedEventId, IgnoredAny)> = serde_json::from_str(json)?;
+        let ids = |pairs: Vec<(OwnedEventId, IgnoredAny)>| pairs.into_iter().map(|(id, _)| id).collect();
+        Ok(Wire {
+            room_id: wire.room_id,
+            sender: wire.sender,
+            event_type: wire.event_type,
+            state_key: wire.state_key,
+            content: wire.content,
+            origin_server_ts: wire.origin_server_ts,
+            prev_events: ids(wire.prev_events),
+            auth_events: ids(wire.auth_events),
+            depth: wire.depth,
+            redacts: wire.redacts,
+        })
+    }
+
+    /// How another event of the room cites this one.
+    pub fn citation(&self) -> Result<Citation, PduError> {
+        let event_id = self.event_id.clone();
+        if !self.version.cites_by_hash() {
+            return Ok(Citation { event_id, sha256: None });
+        }
+        let hash = reference_hash(&self.parse_object()?, self.version.rules())
+            .map_err(|source| PduError::Hash { event_id: self.event_id.clone(), source })?;
+        Ok(Citation { event_id, sha256: Some(hash.into_boxed_str()) })
+    }
+
     /// The same event, redacted by the rules of its room version; its id and signatures stay valid.
     pub fn redacted(&self) -> Result<Pdu, PduError> {
         let mut object = self.parse_object()?;
@@ -146,7 +217,7 @@ impl Pdu {
         self.version
     }
 
-    /// The event id: the hash of the redacted event.
+    /// The event id: the hash of the redacted event, before version 3 what its server chose.
     pub fn event_id(&self) -> &EventId {
         &self.event_id
     }

@@ -1,33 +1,38 @@
 //! State resolution over interned ids: several snapshots of a room's state become one.
 //!
-//! The snapshots are compared as integers; only events in conflict, and the few agreed ones that their
-//! authorisation reads, are loaded and handed to `ruma`'s algorithm. The order of interned ids means
-//! nothing here: they only key containers, and every tie is broken by event id strings.
+//! Versions 2 and 2.1 of the algorithm; version 1 is [`resolve_v1`](crate::resolve_v1). Events are loaded once, their contents parsed once, and everything
+//! in between works on small integers. The order of interned ids means nothing here: wherever an order
+//! matters it is that of power, time and event id strings.
 //!
-//! **Shapes**: in, [`StateSnapshot`]s and a [`ResolutionSource`]; out, one [`StateSnapshot`].
+//! **Shapes**: in, [`StateSnapshot`]s or a [`Conflict`] that was found elsewhere, and a [`ResolutionSource`];
+//! out, a [`StateSnapshot`].
 //! **Errors**: [`ResolveError`] when the source lacks an event: a resolution on partial knowledge would
 //! disagree with other servers, so there is none.
-//! **Source**: Matrix v1.19, room version 2 (algorithm v2) and room version 12 (v2.1).
+//! **Source**: Matrix v1.19, room version 2 (algorithm v2) and room version 12 (v2.1, MSC4297).
+
+pub(crate) mod citations;
+mod facts;
+mod iterative;
+mod keys;
+mod loaded;
+mod mainline;
+mod power_order;
+mod rules;
 
 use std::{
-    cell::RefCell,
     collections::{BTreeMap, BTreeSet},
     hash::Hash,
     sync::Arc,
 };
 
-use ruma::{
-    EventId, MilliSecondsSinceUnixEpoch, OwnedEventId, RoomId, UserId,
-    events::{StateEventType, TimelineEventType},
-    room_version_rules::StateResolutionV2Rules,
-    state_res::{self, StateMap, auth_types_for_event, utils::event_id_set::EventIdSet},
-};
-use serde_json::value::RawValue as RawJsonValue;
+use ruma::{EventId, OwnedEventId};
 use thiserror::Error;
 
+use self::{iterative::State, keys::KeyNo, loaded::Loader};
 use crate::{
     Pdu, RoomVersion,
-    conflict::{Split, auth_difference, subgraph},
+    conflict::{Conflict, Split},
+    resolve_v1::resolve_v1,
 };
 
 /// A state: for each `(type, state_key)` the interned id of its event.
@@ -37,12 +42,14 @@ pub type StateSnapshot<Id> = BTreeMap<(String, String), Id>;
 pub trait ResolutionSource<Id> {
     /// The event of an interned id.
     fn pdu(&self, id: Id) -> Option<Arc<Pdu>>;
+
     /// The interned id of an event.
     fn id_of(&self, event_id: &EventId) -> Option<Id>;
-    /// Everything reachable from `of` along `auth_events`, through every step. Whether `of` itself is
-    /// included makes no difference: a state's own events count as part of its auth chain, as they do
-    /// for Synapse.
-    fn auth_chain(&self, of: &[Id]) -> Option<BTreeSet<Id>>;
+
+    /// What an event cites, interned. A store that keeps it so saves parsing whole auth chains.
+    fn auth_events(&self, id: Id) -> Option<Vec<Id>> {
+        self.pdu(id)?.auth_events().iter().map(|event_id| self.id_of(event_id)).collect()
+    }
 }
 
 /// Why states cannot be resolved.
@@ -54,21 +61,27 @@ pub enum ResolveError {
         /// The event.
         event_id: OwnedEventId,
     },
-    /// The source does not hold the event of an id that a snapshot contains.
+    /// The source does not hold the event of an interned id.
     #[error("an event of a snapshot is not held")]
     MissingId,
-    /// The source cannot tell an auth chain.
-    #[error("an auth chain is not held")]
-    NoAuthChain,
-    /// The room version has no such algorithm.
-    #[error("room version {version} has another state resolution")]
+    /// An event that is part of a state, or cited by one, is no state event.
+    #[error("event {event_id} is no state event")]
+    NotState {
+        /// The event.
+        event_id: OwnedEventId,
+    },
+    /// The levels or the creators that an event's sender has by what it cites cannot be read.
+    #[error("the power of the sender of event {event_id} cannot be read")]
+    Unreadable {
+        /// The event.
+        event_id: OwnedEventId,
+    },
+    /// A room of version 1 is resolved by its whole snapshots: see [`resolve`].
+    #[error("room version {version} is resolved by whole snapshots")]
     Unsupported {
         /// The room version.
         version: RoomVersion,
     },
-    /// An event is too malformed for the algorithm.
-    #[error("resolve state")]
-    Algorithm(#[source] state_res::Error),
 }
 
 /// Resolve two or more state snapshots of one room.
@@ -77,224 +90,103 @@ pub fn resolve<Id: Copy + Eq + Hash + Ord>(
     snapshots: &[StateSnapshot<Id>],
     source: &impl ResolutionSource<Id>,
 ) -> Result<StateSnapshot<Id>, ResolveError> {
-    let rules = version.rules().state_res.v2_rules().ok_or(ResolveError::Unsupported { version })?;
+    if version.rules().state_res.v2_rules().is_none() {
+        return resolve_v1(version, snapshots, source);
+    }
     let split = Split::new(snapshots);
-    let conflicted = split.conflicted_ids();
-    if conflicted.is_empty() {
-        return Ok(split.unconflicted);
-    }
-    let loaded = Loaded::new(source);
-    let chains = auth_difference(&split, source)?;
-    let subgraph = if rules.consider_conflicted_state_subgraph {
-        subgraph(&conflicted, &loaded)?
-    } else {
-        BTreeSet::new()
-    };
-    let resolved = run(version, rules, &split, &chains, &subgraph, &loaded)?;
-
-    let mut state = StateSnapshot::new();
-    for event_id in resolved.into_values() {
-        let id = loaded.id_of(&event_id)?;
-        let candidate = loaded.event(id)?;
-        let key = candidate.pdu.state_key().unwrap_or_default();
-        state.insert((candidate.pdu.event_type().to_owned(), key.to_owned()), id);
-    }
-    state.extend(split.unconflicted);
+    let conflict = Conflict::of_split(version, &split, source)?;
+    let mut state = resolve_conflict(version, &conflict, |kind, key| split.agreed_event(kind, key), source)?;
+    // 5. What the states agree on stands, whatever the algorithm made of its key.
+    state.extend(split.agreed.iter().map(|(key, id)| ((*key).clone(), *id)));
     Ok(state)
 }
 
-/// Hand the conflict, and the agreed state that it reads, to `ruma`.
-fn run<Id: Copy + Eq + Hash + Ord, S: ResolutionSource<Id>>(
+/// Resolve a conflict whose extent is known: the resolved state without what the states agree on.
+///
+/// `agreed` gives the event that all states have under a type and key. A disputed key that the result
+/// lacks has no event in the resolved state.
+pub fn resolve_conflict<Id: Copy + Eq + Hash + Ord>(
     version: RoomVersion,
-    rules: &StateResolutionV2Rules,
-    split: &Split<Id>,
-    chains: &[BTreeSet<Id>],
-    subgraph: &BTreeSet<Id>,
-    loaded: &Loaded<'_, Id, S>,
-) -> Result<StateMap<OwnedEventId>, ResolveError> {
-    let mut in_question = split.conflicted_ids();
-    in_question.extend(chains.iter().flatten());
-    in_question.extend(subgraph);
-    let agreed = agreed_state_read(version, &in_question, &split.unconflicted, loaded)?;
+    conflict: &Conflict<Id>,
+    agreed: impl Fn(&str, &str) -> Option<Id>,
+    source: &impl ResolutionSource<Id>,
+) -> Result<StateSnapshot<Id>, ResolveError> {
+    let algorithm = version.rules().state_res.v2_rules().ok_or(ResolveError::Unsupported { version })?;
+    if conflict.disputed.is_empty() {
+        return Ok(StateSnapshot::new());
+    }
 
-    let mut maps: Vec<StateMap<OwnedEventId>> = Vec::with_capacity(split.conflicted.len());
-    for snapshot in &split.conflicted {
-        let mut map = agreed.clone();
-        for ((kind, key), id) in snapshot {
-            map.insert((state_type(kind), key.clone()), loaded.event(*id)?.pdu.event_id.clone());
-        }
-        maps.push(map);
+    // The full conflicted set, with what each of its events cites.
+    let mut loader = Loader::new(version, source);
+    let members: BTreeSet<Id> = [&conflict.disputed, &conflict.difference, &conflict.subgraph]
+        .into_iter()
+        .flatten()
+        .copied()
+        .collect();
+    let mut full = Vec::with_capacity(members.len());
+    for id in members {
+        let event = loader.load(id)?;
+        loader.link(event)?;
+        full.push(event);
     }
-    let mut chain_ids = Vec::with_capacity(chains.len());
-    for chain in chains {
-        chain_ids.push(loaded.event_ids(chain)?);
-    }
-    let subgraph = loaded.event_ids(subgraph)?;
-    let resolved = state_res::resolve(
-        &version.rules().authorization,
-        rules,
-        &maps,
-        chain_ids,
-        |event_id| loaded.fetch(event_id),
-        |_| Some(subgraph.clone()),
-    );
-    loaded.complain()?;
-    resolved.map_err(ResolveError::Algorithm)
-}
+    loader.find_create(&full)?;
 
-/// The agreed state that authorising the events in question can read: nothing else of it is loaded.
-fn agreed_state_read<Id: Copy + Eq + Hash + Ord, S: ResolutionSource<Id>>(
-    version: RoomVersion,
-    in_question: &BTreeSet<Id>,
-    unconflicted: &StateSnapshot<Id>,
-    loaded: &Loaded<'_, Id, S>,
-) -> Result<StateMap<OwnedEventId>, ResolveError> {
-    let mut keys = BTreeSet::from([
-        ("m.room.create".to_owned(), String::new()),
-        ("m.room.power_levels".to_owned(), String::new()),
-    ]);
-    for id in in_question {
-        let candidate = loaded.event(*id)?;
-        let pdu = &candidate.pdu;
-        // Malformed content reads nothing: the algorithm skips such an event.
-        let pairs = auth_types_for_event(
-            &candidate.event_type,
-            pdu.sender(),
-            pdu.state_key(),
-            pdu.content(),
-            &version.rules().authorization,
-        )
-        .unwrap_or_default();
-        keys.extend(pairs.into_iter().map(|(kind, key)| (kind.to_string(), key)));
+    // v2 begins with what the states agree on, v2.1 with nothing.
+    let mut state = State::default();
+    if !algorithm.begin_iterative_auth_checks_with_empty_state_map {
+        fill(&mut state, &mut loader, &agreed)?;
     }
-    let mut map = StateMap::new();
-    for key in keys {
-        if let Some(id) = unconflicted.get(&key) {
-            let event_id = loaded.event(*id)?.pdu.event_id.clone();
-            map.insert((state_type(&key.0), key.1), event_id);
+
+    // 1. and 2.: those events that can take a right from someone, the greatest power first.
+    let powers = power_order::sort(&loader.loaded, &full)?;
+    iterative::apply(&loader.loaded, &powers, &mut state);
+
+    // 3. and 4.: all others, in the order of the power levels that they rest on.
+    let mut is_left = vec![false; loader.loaded.events.len()];
+    full.iter().for_each(|event| is_left[*event] = true);
+    powers.iter().for_each(|event| is_left[*event] = false);
+    let left: Vec<usize> = full.iter().copied().filter(|event| is_left[*event]).collect();
+    let left = mainline::sort(&mut loader, state.get(KeyNo::POWER_LEVELS), left)?;
+    iterative::apply(&loader.loaded, &left, &mut state);
+
+    // 5. of it all, what is not overruled by agreement.
+    let mut resolved = StateSnapshot::new();
+    for &event in &full {
+        let (id, key) = (loader.ids[event], loader.loaded.events[event].key);
+        let (kind, state_key) = loader.loaded.keys.name(key);
+        if let Some(winner) = state.get(key)
+            && (conflict.disputed.contains(&id) || agreed(kind, state_key).is_none())
+        {
+            resolved.insert((kind.to_owned(), state_key.to_owned()), loader.ids[winner]);
         }
     }
-    Ok(map)
+    Ok(resolved)
 }
 
-/// `ruma` folds some types into one another (aliases from drafts of the specification). For state they
-/// are different keys on every server, so such a type is marked with a byte no real type starts with.
-fn state_type(kind: &str) -> StateEventType {
-    let known = StateEventType::from(kind);
-    if known.to_string() == kind { known } else { StateEventType::from(format!("\0{kind}")) }
-}
-
-/// An event as the algorithm sees it.
-pub(crate) struct Candidate {
-    pdu: Arc<Pdu>,
-    event_type: TimelineEventType,
-}
-
-impl state_res::Event for Candidate {
-    type Id = OwnedEventId;
-
-    fn event_id(&self) -> &Self::Id {
-        &self.pdu.event_id
-    }
-
-    fn room_id(&self) -> Option<&RoomId> {
-        state_res::Event::room_id(&*self.pdu)
-    }
-
-    fn sender(&self) -> &UserId {
-        self.pdu.sender()
-    }
-
-    fn origin_server_ts(&self) -> MilliSecondsSinceUnixEpoch {
-        self.pdu.origin_server_ts()
-    }
-
-    fn event_type(&self) -> &TimelineEventType {
-        &self.event_type
-    }
-
-    fn content(&self) -> &RawJsonValue {
-        self.pdu.content()
-    }
-
-    fn state_key(&self) -> Option<&str> {
-        self.pdu.state_key()
-    }
-
-    fn prev_events(&self) -> Box<dyn DoubleEndedIterator<Item = &Self::Id> + '_> {
-        state_res::Event::prev_events(&*self.pdu)
-    }
-
-    fn auth_events(&self) -> Box<dyn DoubleEndedIterator<Item = &Self::Id> + '_> {
-        state_res::Event::auth_events(&*self.pdu)
-    }
-
-    fn redacts(&self) -> Option<&Self::Id> {
-        state_res::Event::redacts(&*self.pdu)
-    }
-
-    fn rejected(&self) -> bool {
-        state_res::Event::rejected(&*self.pdu)
+/// Why the citations of an event could not be told.
+fn missing_citation<Id: Copy>(source: &impl ResolutionSource<Id>, id: Id) -> ResolveError {
+    let Some(pdu) = source.pdu(id) else { return ResolveError::MissingId };
+    let unknown = pdu.auth_events().iter().find(|event_id| source.id_of(event_id).is_none());
+    match unknown {
+        Some(event_id) => ResolveError::MissingEvent { event_id: event_id.clone() },
+        None => ResolveError::MissingId,
     }
 }
 
-/// The events of one resolution, each loaded once, and what was asked for in vain.
-pub(crate) struct Loaded<'a, Id, S> {
-    source: &'a S,
-    events: RefCell<BTreeMap<Id, Arc<Candidate>>>,
-    /// Ordered, so that which one an error names does not depend on the order of asking.
-    missing: RefCell<BTreeSet<OwnedEventId>>,
-}
-
-impl<'a, Id: Copy + Eq + Hash + Ord, S: ResolutionSource<Id>> Loaded<'a, Id, S> {
-    fn new(source: &'a S) -> Self {
-        Self { source, events: RefCell::default(), missing: RefCell::default() }
-    }
-
-    pub(crate) fn source(&self) -> &'a S {
-        self.source
-    }
-
-    /// The interned ids of the events that an event cites.
-    pub(crate) fn auth_events(&self, id: Id) -> Result<Vec<Id>, ResolveError> {
-        self.event(id)?.pdu.auth_events().iter().map(|event_id| self.id_of(event_id)).collect()
-    }
-
-    fn id_of(&self, event_id: &EventId) -> Result<Id, ResolveError> {
-        self.source
-            .id_of(event_id)
-            .ok_or_else(|| ResolveError::MissingEvent { event_id: event_id.to_owned() })
-    }
-
-    fn event(&self, id: Id) -> Result<Arc<Candidate>, ResolveError> {
-        if let Some(event) = self.events.borrow().get(&id) {
-            return Ok(event.clone());
-        }
-        let pdu = self.source.pdu(id).ok_or(ResolveError::MissingId)?;
-        let event_type = TimelineEventType::from(state_type(pdu.event_type()));
-        let event = Arc::new(Candidate { pdu, event_type });
-        self.events.borrow_mut().insert(id, event.clone());
-        Ok(event)
-    }
-
-    fn event_ids(&self, ids: &BTreeSet<Id>) -> Result<EventIdSet<OwnedEventId>, ResolveError> {
-        ids.iter().map(|id| Ok(self.event(*id)?.pdu.event_id.clone())).collect()
-    }
-
-    fn fetch(&self, event_id: &EventId) -> Option<Arc<Candidate>> {
-        let event = self.source.id_of(event_id).and_then(|id| self.event(id).ok());
-        if event.is_none() {
-            self.missing.borrow_mut().insert(event_id.to_owned());
-        }
-        event
-    }
-
-    fn complain(&self) -> Result<(), ResolveError> {
-        match self.missing.borrow_mut().pop_first() {
-            Some(event_id) => Err(ResolveError::MissingEvent { event_id }),
-            None => Ok(()),
+/// Puts the agreed events into the state under every key that the rules may ask for.
+fn fill<Id: Copy + Eq + Hash + Ord>(
+    state: &mut State,
+    loader: &mut Loader<'_, Id, impl ResolutionSource<Id>>,
+    agreed: &impl Fn(&str, &str) -> Option<Id>,
+) -> Result<(), ResolveError> {
+    for key in loader.loaded.keys.all() {
+        let (kind, state_key) = loader.loaded.keys.name(key);
+        if let Some(id) = agreed(kind, state_key) {
+            let event = loader.load(id)?;
+            state.set(key, event);
         }
     }
+    Ok(())
 }
 
 #[cfg(test)]

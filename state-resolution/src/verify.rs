@@ -9,7 +9,7 @@
 use std::collections::BTreeSet;
 
 use ruma::{
-    OwnedEventId, OwnedServerName,
+    CanonicalJsonObject, OwnedEventId, OwnedServerName,
     canonical_json::{CanonicalJsonFieldError, redact_in_place},
     signatures::{
         PublicKeyMap, VerificationError, Verified as RumaVerified, reference_hash,
@@ -84,9 +84,7 @@ pub fn verify_reporting(
     check_format(version, &event, canonical.len())?;
 
     let outcome = verify_event(keys, &event, rules).map_err(VerifyError::Signature)?;
-    let hash = reference_hash(&event, rules).map_err(VerifyError::Hash)?;
-    let event_id = OwnedEventId::try_from(format!("${hash}"))
-        .map_err(|_| FormatError::InvalidId { field: "event_id" })?;
+    let event_id = event_id(version, &event)?;
     match outcome {
         RumaVerified::All => {
             Ok(Verified::Intact(Pdu::from_stored(version, event_id, canonical.into_boxed_str())?))
@@ -97,6 +95,16 @@ pub fn verify_reporting(
             Ok(Verified::Redacted(Pdu::from_stored(version, event_id, redacted.into_boxed_str())?))
         }
     }
+}
+
+/// The id: what the event says where its server chose it, else its hash.
+fn event_id(version: RoomVersion, event: &CanonicalJsonObject) -> Result<OwnedEventId, VerifyError> {
+    let id = if version.names_its_events() {
+        event.get("event_id").and_then(|id| id.as_str()).unwrap_or_default().to_owned()
+    } else {
+        format!("${}", reference_hash(event, version.rules()).map_err(VerifyError::Hash)?)
+    };
+    Ok(OwnedEventId::try_from(id).map_err(|_| FormatError::InvalidId { field: "event_id" })?)
 }
 
 /// The servers whose keys [`verify`] needs for this event.

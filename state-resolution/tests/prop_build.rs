@@ -6,17 +6,17 @@
 mod support;
 
 use nexus_state_resolution::{
-    Draft, Pdu, RoomVersion, Verified, build, check_format, verify, verify_reporting,
+    Citation, Draft, Pdu, RoomVersion, Signer, Verified, build, check_format, verify, verify_reporting,
 };
 use proptest::prelude::*;
 use ruma::{
-    CanonicalJsonObject, CanonicalJsonValue, Int, OwnedEventId,
+    CanonicalJsonObject, CanonicalJsonValue, EventId, Int, OwnedEventId,
     canonical_json::redact,
     signatures::{Verified as RumaVerified, hash_and_sign_event, reference_hash, verify_event},
     state_res::check_pdu_format,
 };
 use serde_json::json;
-use support::{TestServer, message_draft, millis, object};
+use support::{TestServer, message_draft, millis, object, of_version};
 
 fn json_value() -> impl Strategy<Value = CanonicalJsonValue> {
     let leaf = prop_oneof![
@@ -112,24 +112,35 @@ fn draft() -> impl Strategy<Value = (RoomVersion, Draft)> {
                 content,
                 redacts: redacts.and_then(|mut ids| ids.pop()),
                 origin_server_ts: millis(ts),
-                prev_events,
-                auth_events,
+                prev_events: prev_events.into_iter().map(Citation::from).collect(),
+                auth_events: auth_events.into_iter().map(Citation::from).collect(),
                 depth,
                 ..plain
             };
-            (version, draft)
+            (version, of_version(version, draft))
         },
     )
 }
 
-/// The same event, built with `ruma` alone.
-fn reference(version: RoomVersion, draft: &Draft, server: &TestServer) -> CanonicalJsonObject {
-    use nexus_state_resolution::Signer;
+/// A list of cited events as the version writes it, the hashes being those that [`of_version`] makes up.
+fn written(version: RoomVersion, cited: &[Citation]) -> serde_json::Value {
+    let entry = |citation: &Citation| match version.cites_by_hash() {
+        true => json!([citation.event_id(), { "sha256": "aGFzaA" }]),
+        false => json!(citation.event_id()),
+    };
+    cited.iter().map(entry).collect()
+}
+
+/// The same event, built with `ruma` alone; where servers choose ids, with the id that was chosen.
+fn reference(version: RoomVersion, draft: &Draft, id: &EventId, server: &TestServer) -> CanonicalJsonObject {
     let mut event = object(json!({
         "sender": draft.sender, "type": draft.event_type, "depth": draft.depth,
-        "origin_server_ts": draft.origin_server_ts, "prev_events": draft.prev_events,
-        "auth_events": draft.auth_events,
+        "origin_server_ts": draft.origin_server_ts, "prev_events": written(version, &draft.prev_events),
+        "auth_events": written(version, &draft.auth_events),
     }));
+    if version.names_its_events() {
+        event.insert("event_id".to_owned(), id.to_string().into());
+    }
     let mut content = draft.content.clone();
     if let Some(target) = &draft.redacts {
         let place = if version.redacts_in_content() { &mut content } else { &mut event };
@@ -154,11 +165,16 @@ proptest! {
     fn build_equals_ruma((version, draft) in draft()) {
         let server = TestServer::new("a.example");
         let pdu = build(version, draft.clone(), &server).unwrap();
-        let expected = reference(version, &draft, &server);
+        let expected = reference(version, &draft, pdu.event_id(), &server);
 
         prop_assert_eq!(pdu.json(), serde_json::to_string(&expected).unwrap());
         let hash = reference_hash(&expected, version.rules()).unwrap();
-        prop_assert_eq!(pdu.event_id().as_str(), format!("${hash}"));
+        if version.names_its_events() {
+            prop_assert_eq!(pdu.event_id().server_name(), Some(server.server_name()));
+            prop_assert_eq!(pdu.citation().unwrap(), Citation::with_hash(pdu.event_id().to_owned(), &hash));
+        } else {
+            prop_assert_eq!(pdu.event_id().as_str(), format!("${hash}"));
+        }
         let verified = verify_event(&server.keys(), &expected, version.rules());
         prop_assert!(matches!(verified, Ok(RumaVerified::All)), "{:?}", verified);
         check_pdu_format(&expected, &version.rules().event_format).unwrap();
@@ -191,8 +207,8 @@ proptest! {
         let redacted = pdu.redacted().unwrap();
         let expected = redact(pdu.to_canonical_object(), &version.rules().redaction, None).unwrap();
         prop_assert_eq!(redacted.json(), serde_json::to_string(&expected).unwrap());
-        let hash = reference_hash(&expected, version.rules()).unwrap();
-        prop_assert_eq!(redacted.event_id().as_str(), format!("${hash}"));
+        prop_assert_eq!(redacted.event_id(), pdu.event_id());
+        prop_assert_eq!(redacted.citation().unwrap(), pdu.citation().unwrap());
         prop_assert_eq!(redacted.room_id(), pdu.room_id());
 
         // An extra key breaks the content hash, so the event arrives redacted, under its id.

@@ -192,7 +192,8 @@ fn oracle(room: &Room, branches: &[Branch]) -> BTreeMap<(String, String), OwnedE
 }
 
 fn version() -> impl Strategy<Value = RoomVersion> {
-    prop::sample::select(RoomVersion::ALL.to_vec())
+    // Version 1 resolves otherwise: `ruma` has nothing to compare with.
+    prop::sample::select(RoomVersion::ALL[1..].to_vec())
 }
 
 proptest! {

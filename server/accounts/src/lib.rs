@@ -8,6 +8,7 @@
 
 mod account;
 mod account_data;
+mod administration;
 mod applications;
 mod authenticate;
 mod cache;

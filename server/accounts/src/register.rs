@@ -72,37 +72,61 @@ impl Accounts {
         self.admit(&self.store, new.invite.as_deref()).await?;
         self.check_free(&self.store, &user_id).await?;
         let password = self.inner.passwords.hash(self.store.world(), &new.password).await?;
-        let (new, user_id, password, email) = (&new, &user_id, &password, &email);
+        let (new, user_id, email) = (&new, &user_id, &email);
+        let password = &password;
         self.decide(|tx| async move {
             let first = self.admit(&tx, new.invite.as_deref()).await?;
             self.check_free(&tx, user_id).await?;
-            let row = AccountRow {
-                user_id: user_id.to_string(),
-                email: new.email.clone(),
-                password: Some(password.clone()),
-                admin: first,
-                application: None,
-                deactivated: false,
-                created_ms: self.now_ms(),
-            };
-            let account = put_account(&tx, &row).await?;
-            if let Some(email) = email {
-                emails::claim(&tx, email, account.user).await?;
-            }
-            if first {
-                tx.put::<FirstAccount>(&(), &account.user);
-            }
-            let holder = Holder { user: account.user, user_id: user_id.clone(), bot: None };
-            let (session, revoked) = match &new.session {
-                Some(request) => {
-                    let (session, revoked) = self.start_session(&tx, &holder, request).await?;
-                    (Some(session), revoked)
-                }
-                None => (None, Vec::new()),
-            };
-            Ok(Decision::Commit { tx, value: Registered { account, session }, revoked })
+            let row = self.new_row(user_id, new, password, first);
+            self.put_newcomer(tx, row, email.as_ref(), new.session.as_ref(), first).await
         })
         .await
+    }
+
+    /// The row of a new account.
+    pub(crate) fn new_row(
+        &self,
+        user_id: &OwnedUserId,
+        new: &NewAccount,
+        password: &str,
+        admin: bool,
+    ) -> AccountRow {
+        AccountRow {
+            user_id: user_id.to_string(),
+            email: new.email.clone(),
+            password: Some(password.to_owned()),
+            admin,
+            application: None,
+            deactivated: false,
+            created_ms: self.now_ms(),
+        }
+    }
+
+    /// Writes an account whose name is known to be free, and its first session.
+    pub(crate) async fn put_newcomer(
+        &self,
+        tx: Tx,
+        row: AccountRow,
+        email: Option<&Text>,
+        session: Option<&SessionRequest>,
+        first: bool,
+    ) -> Result<Decision<Registered>, AccountError> {
+        let account = put_account(&tx, &row).await?;
+        if let Some(email) = email {
+            emails::claim(&tx, email, account.user).await?;
+        }
+        if first {
+            tx.put::<FirstAccount>(&(), &account.user);
+        }
+        let holder = Holder { user: account.user, user_id: account.user_id.clone(), bot: None };
+        let (session, revoked) = match session {
+            Some(request) => {
+                let (session, revoked) = self.start_session(&tx, &holder, request).await?;
+                (Some(session), revoked)
+            }
+            None => (None, Vec::new()),
+        };
+        Ok(Decision::Commit { tx, value: Registered { account, session }, revoked })
     }
 
     /// Whether somebody could register under `name`.

@@ -15,7 +15,7 @@ use axum::{
 };
 use nexus_accounts::AccountError;
 use nexus_event_store::{StoreError, kv::KvError};
-use nexus_rooms::{ModerationRefusal, Rejection, RoomsError};
+use nexus_rooms::{ModerationRefusal, Rejection, RoomRefusal, RoomsError};
 use serde_json::{Map, Value};
 
 /// A refusal, ready to be sent.
@@ -171,6 +171,7 @@ impl From<Rejection> for ApiError {
             ) => (StatusCode::FORBIDDEN, "M_FORBIDDEN"),
             Rejection::DuplicateReaction => (StatusCode::BAD_REQUEST, "M_DUPLICATE_ANNOTATION"),
             Rejection::UnsupportedRoomVersion => (StatusCode::BAD_REQUEST, "M_UNSUPPORTED_ROOM_VERSION"),
+            Rejection::Room(refusal) => of_room(refusal),
             Rejection::RoomInUse => (StatusCode::BAD_REQUEST, "M_ROOM_IN_USE"),
             Rejection::InvalidState { .. } => (StatusCode::BAD_REQUEST, "M_INVALID_ROOM_STATE"),
         };
@@ -181,6 +182,19 @@ impl From<Rejection> for ApiError {
             }
             _ => refusal,
         }
+    }
+}
+
+fn of_room(refusal: &RoomRefusal) -> (StatusCode, &'static str) {
+    match refusal {
+        RoomRefusal::CannotAuthoriseJoin => (StatusCode::BAD_REQUEST, "M_UNABLE_TO_AUTHORISE_JOIN"),
+        RoomRefusal::CannotGrantJoin => (StatusCode::BAD_REQUEST, "M_UNABLE_TO_GRANT_JOIN"),
+        RoomRefusal::StillMember => (StatusCode::BAD_REQUEST, "M_UNKNOWN"),
+        RoomRefusal::AliasTaken => (StatusCode::CONFLICT, "M_UNKNOWN"),
+        RoomRefusal::UnknownAlias => (StatusCode::NOT_FOUND, "M_NOT_FOUND"),
+        RoomRefusal::AliasSyntax { .. } => (StatusCode::BAD_REQUEST, "M_INVALID_PARAM"),
+        RoomRefusal::AliasReserved => (StatusCode::BAD_REQUEST, "M_EXCLUSIVE"),
+        RoomRefusal::ForeignAlias { .. } => (StatusCode::BAD_REQUEST, "M_BAD_ALIAS"),
     }
 }
 
@@ -286,6 +300,14 @@ mod tests {
             Rejection::Moderation(ModerationRefusal::Outranked),
             Rejection::Moderation(ModerationRefusal::NobodyBanned),
             Rejection::Moderation(ModerationRefusal::SlowMode { retry_after_ms: 1500 }),
+            Rejection::Room(RoomRefusal::CannotAuthoriseJoin),
+            Rejection::Room(RoomRefusal::CannotGrantJoin),
+            Rejection::Room(RoomRefusal::StillMember),
+            Rejection::Room(RoomRefusal::AliasTaken),
+            Rejection::Room(RoomRefusal::UnknownAlias),
+            Rejection::Room(RoomRefusal::AliasSyntax { reason: text() }),
+            Rejection::Room(RoomRefusal::AliasReserved),
+            Rejection::Room(RoomRefusal::ForeignAlias { alias: "alias".to_owned() }),
             Rejection::UnsupportedRoomVersion,
             Rejection::RoomInUse,
             Rejection::NotTextChannel,
@@ -375,6 +397,14 @@ mod tests {
             Moderation(Outranked) -> 403 M_FORBIDDEN
             Moderation(NobodyBanned) -> 403 M_FORBIDDEN
             Moderation(SlowMode { retry_after_ms: 1500 }) -> 429 M_LIMIT_EXCEEDED retry_after_ms=1500
+            Room(CannotAuthoriseJoin) -> 400 M_UNABLE_TO_AUTHORISE_JOIN
+            Room(CannotGrantJoin) -> 400 M_UNABLE_TO_GRANT_JOIN
+            Room(StillMember) -> 400 M_UNKNOWN
+            Room(AliasTaken) -> 409 M_UNKNOWN
+            Room(UnknownAlias) -> 404 M_NOT_FOUND
+            Room(AliasSyntax { reason: "why" }) -> 400 M_INVALID_PARAM
+            Room(AliasReserved) -> 400 M_EXCLUSIVE
+            Room(ForeignAlias { alias: "alias" }) -> 400 M_BAD_ALIAS
             UnsupportedRoomVersion -> 400 M_UNSUPPORTED_ROOM_VERSION
             RoomInUse -> 400 M_ROOM_IN_USE
             NotTextChannel -> 403 M_FORBIDDEN

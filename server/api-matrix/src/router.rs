@@ -26,6 +26,8 @@ use crate::{
     error::ApiError,
 };
 
+mod rooms;
+
 /// The Matrix API, ready to be merged into a server's router.
 pub fn router(api: MatrixApi) -> Router {
     Router::new()
@@ -43,7 +45,7 @@ pub fn router(api: MatrixApi) -> Router {
 }
 
 fn v3() -> Router<MatrixApi> {
-    account_routes().merge(user_routes()).merge(room_routes())
+    account_routes().merge(user_routes()).merge(room_routes()).merge(rooms::v3())
 }
 
 fn account_routes() -> Router<MatrixApi> {

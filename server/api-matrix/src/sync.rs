@@ -10,6 +10,7 @@
 
 mod invited;
 mod joined;
+mod knocked;
 mod left;
 mod state;
 
@@ -20,7 +21,10 @@ use nexus_event_store::{Position, RoomNo, UserNo, rows::EventPlace};
 use nexus_views::{Membership, MembershipRow, ViewError, Views};
 use ruma::UserId;
 
-use crate::{error::ApiError, event_json::Viewer, filter::Filter, json_out::ObjectWriter, token::SyncToken};
+use crate::{
+    error::ApiError, event_json::Viewer, filter::Filter, ignored::Ignored, json_out::ObjectWriter,
+    token::SyncToken,
+};
 
 /// Who syncs, and what they want.
 pub(crate) struct Client<'a> {
@@ -75,6 +79,7 @@ impl Moment {
 pub(crate) struct Answer {
     join: Vec<(String, String)>,
     invite: Vec<(String, String)>,
+    knock: Vec<(String, String)>,
     leave: Vec<(String, String)>,
     /// Global account data, as JSON events.
     account_data: Vec<String>,
@@ -85,13 +90,15 @@ impl Answer {
     pub(crate) fn is_empty(&self) -> bool {
         self.join.is_empty()
             && self.invite.is_empty()
+            && self.knock.is_empty()
             && self.leave.is_empty()
             && self.account_data.is_empty()
     }
 
     /// The JSON of the reply.
     pub(crate) fn write(&self, next_batch: SyncToken) -> String {
-        let sections = [("join", &self.join), ("invite", &self.invite), ("leave", &self.leave)];
+        let sections =
+            [("join", &self.join), ("invite", &self.invite), ("knock", &self.knock), ("leave", &self.leave)];
         let bytes: usize =
             sections.iter().flat_map(|(_, rooms)| rooms.iter()).map(|(_, text)| text.len()).sum();
         let mut out = String::with_capacity(bytes + 512);
@@ -127,6 +134,7 @@ pub(crate) async fn answer(client: &Client<'_>, moment: &Moment) -> Result<Answe
         _ => moment.joined(),
     };
     let AccountData { global, mut by_room } = account_data(client, moment).await?;
+    let ignored = Ignored::of(client.accounts, client.viewer.user).await?;
     let mut answer = Answer { account_data: global, ..Answer::default() };
     for (room, row) in &moment.memberships {
         let may_be_news = changed.contains(room)
@@ -141,13 +149,23 @@ pub(crate) async fn answer(client: &Client<'_>, moment: &Moment) -> Result<Answe
             continue;
         }
         let data = by_room.remove(room_id.as_str()).unwrap_or_default();
+        let admitted = views.guild_admits(*room, client.viewer.user).await?;
         let (sections, text) = match row.membership {
-            Membership::Join => (&mut answer.join, joined::section(client, moment, *room, row, &data).await?),
-            Membership::Invite if client.is_new(row) => {
-                (&mut answer.invite, Some(invited::section(client, *room, row).await?))
+            // Of a channel that one may not view any more nothing is told until its room is left.
+            Membership::Join if !admitted => continue,
+            Membership::Join => {
+                (&mut answer.join, joined::section(client, moment, *room, row, &data, &ignored).await?)
             }
-            Membership::Leave | Membership::Ban if client.wants_left(row) => {
-                (&mut answer.leave, Some(left::section(client, *room, row).await?))
+            Membership::Invite if client.is_new(row) => {
+                (&mut answer.invite, invited::section(client, *room, row, &ignored).await?)
+            }
+            Membership::Knock if client.is_new(row) => {
+                (&mut answer.knock, Some(knocked::section(client, *room, row).await?))
+            }
+            Membership::Leave | Membership::Ban
+                if client.wants_left(row) && !views.is_forgotten(*room, client.viewer.user, row).await? =>
+            {
+                (&mut answer.leave, Some(left::section(client, *room, row, &ignored, admitted).await?))
             }
             Membership::Invite | Membership::Leave | Membership::Ban | Membership::Knock => continue,
         };

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use nexus_event_store::{NodeHash, RoomNo};
 use nexus_views::{Event, TimelineItem, TimelineKey, TimelineSlice, ViewError, Views};
 
-use crate::{access::Sight, filter::EventFilter, token::Gap};
+use crate::{access::Sight, filter::EventFilter, ignored::Ignored, token::Gap};
 
 /// How many events are looked at for one page.
 const SCAN_MAX: usize = 5_000;
@@ -36,6 +36,8 @@ pub(crate) struct Choice<'a> {
     pub(crate) limit: usize,
     /// Whose eyes; `None` when the reader was in the room throughout.
     pub(crate) sight: Option<&'a mut Sight>,
+    /// Who is not heard.
+    pub(crate) ignored: &'a Ignored,
 }
 
 /// A page.
@@ -166,7 +168,7 @@ impl Page {
 
 impl Choice<'_> {
     async fn admits(&mut self, views: &Views, item: &TimelineItem) -> Result<bool, ViewError> {
-        if !self.filter.admits(&item.event) {
+        if !self.filter.admits(&item.event) || self.ignored.hides(&item.event) {
             return Ok(false);
         }
         match &mut self.sight {

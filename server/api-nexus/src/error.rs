@@ -284,6 +284,7 @@ impl From<Rejection> for ApiError {
             Rejection::UnsupportedRoomVersion => {
                 Self::Conflict("The room's version is not supported".to_owned())
             }
+            Rejection::Room(refusal) => Self::Conflict(refusal.to_string()),
             Rejection::RoomInUse => Self::Conflict("The name is in use".to_owned()),
             Rejection::NotTextChannel => Self::NotATextChannel,
             Rejection::EmptyMessage => Self::EmptyMessage,

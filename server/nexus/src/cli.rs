@@ -4,6 +4,10 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
+mod admin;
+
+pub(crate) use admin::{AdminCommand, RoomsCommand, UsersCommand};
+
 /// A community chat server.
 #[derive(Debug, Parser)]
 #[command(name = "nexus", version, about, disable_help_subcommand = true)]
@@ -20,9 +24,21 @@ pub(crate) struct Cli {
 pub(crate) enum Command {
     /// Run the server in the foreground until SIGINT or SIGTERM.
     Serve(ServeArguments),
+    /// Look after a running server, through the socket in its data folder.
+    Admin(AdminArguments),
     /// Look after the views, with the server stopped.
     #[command(subcommand)]
     Views(ViewsCommand),
+}
+
+/// Arguments of `nexus admin`.
+#[derive(Debug, Args)]
+pub(crate) struct AdminArguments {
+    #[command(subcommand)]
+    pub(crate) command: AdminCommand,
+    /// The server's answer as one JSON value.
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
 }
 
 /// What to do with the views.
@@ -63,6 +79,8 @@ mod tests {
         let full = parse("nexus serve --config /etc/nexus.toml --lite").unwrap();
         assert_eq!(full.config, PathBuf::from("/etc/nexus.toml"));
         assert_eq!(parse("nexus --config x serve").unwrap().config, PathBuf::from("x"));
+        let reset = parse("nexus admin users reset-password @ada:example.org --json").unwrap().command;
+        assert!(matches!(reset, Command::Admin(AdminArguments { json: true, .. })));
         for wrong in ["nexus", "nexus serve --fast", "nexus backup"] {
             assert_eq!(parse(wrong).unwrap_err().exit_code(), 2, "{wrong}");
         }

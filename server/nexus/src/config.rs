@@ -11,7 +11,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use ruma::{OwnedServerName, RoomVersionId, owned_server_name};
+use nexus_state_resolution::RoomVersion;
+use ruma::{OwnedServerName, owned_server_name};
 use serde::{Deserialize, Serialize};
 
 mod load;
@@ -74,7 +75,7 @@ pub(crate) struct Outgoing {
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct Rooms {
     #[serde(deserialize_with = "values::room_version")]
-    pub(crate) default_version: RoomVersionId,
+    pub(crate) default_version: RoomVersion,
 }
 
 /// `[registration]`.
@@ -237,7 +238,7 @@ impl Default for Outgoing {
 
 impl Default for Rooms {
     fn default() -> Self {
-        Self { default_version: RoomVersionId::V12 }
+        Self { default_version: RoomVersion::V12 }
     }
 }
 

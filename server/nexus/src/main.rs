@@ -9,6 +9,7 @@ use clap::Parser as _;
 
 use crate::cli::{Cli, Command, ViewsCommand};
 
+mod admin;
 mod cli;
 mod config;
 mod first_run;
@@ -26,6 +27,8 @@ mod world;
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
+/// The exit code of a command that ran and found a problem.
+const FOUND_A_PROBLEM: u8 = 1;
 /// The exit code of a command that could not run.
 const COULD_NOT_RUN: u8 = 2;
 
@@ -33,13 +36,14 @@ fn main() -> ExitCode {
     let cli = Cli::parse();
     let result = match &cli.command {
         Command::Serve(arguments) => serve::run(&cli.config, arguments),
+        Command::Admin(arguments) => admin::run(&cli.config, arguments),
         Command::Views(ViewsCommand::Rebuild(output)) => maintenance::rebuild_views(&cli.config, *output),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             complain(&error);
-            ExitCode::from(COULD_NOT_RUN)
+            ExitCode::from(if error.is::<admin::Refused>() { FOUND_A_PROBLEM } else { COULD_NOT_RUN })
         }
     }
 }

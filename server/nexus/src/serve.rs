@@ -7,6 +7,7 @@
 use std::{io::Write as _, net::SocketAddr, path::Path, sync::Arc};
 
 use anyhow::{Context as _, Result};
+use nexus_admin::AdminSocket;
 use nexus_federation::ServerKeys;
 use tokio::{
     runtime::{Builder, Handle},
@@ -71,8 +72,11 @@ async fn serve(loaded: &Loaded) -> Result<()> {
         closing: closing_seen.clone(),
     };
     let parts = wiring::build(&ground).await?;
+    let admin = AdminSocket::bind(&config.data_dir)?;
     first_run.config_file(loaded)?;
     first_run.keep();
+    let admin_closed = closed(closing.subscribe());
+    world.spawn("admin socket", admin.serve(parts.admin_api.clone(), admin_closed));
     let routers = wiring::routers(parts, &ground);
     drop(ground);
 
@@ -82,6 +86,12 @@ async fn serve(loaded: &Loaded) -> Result<()> {
     listener::serve(listener, front, &world, closing, stop.wait()).await;
     tracing::info!("stopped");
     Ok(())
+}
+
+/// Resolves when the server closes.
+async fn closed(mut closing: watch::Receiver<bool>) {
+    // An error means that the sender is gone, and so the server.
+    drop(closing.wait_for(|closing| *closing).await);
 }
 
 /// Tells the operator, and the tools that wait for this line, that requests are answered now.

@@ -9,6 +9,7 @@ use anyhow::{Context as _, Result, anyhow};
 use axum::{Router, http::HeaderMap, routing::get};
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use nexus_accounts::{Accounts, AccountsConfig, PasswordCost, Registration};
+use nexus_admin::AdminParts;
 use nexus_api_matrix::{MatrixApi, MatrixConfig};
 use nexus_api_nexus::{NexusApi, NexusConfig};
 use nexus_event_store::{
@@ -21,7 +22,7 @@ use nexus_event_store::{
 };
 use nexus_federation::ServerKeys;
 use nexus_rooms::{Rooms, RoomsConfig};
-use nexus_state_resolution::{RoomVersion, Signer};
+use nexus_state_resolution::Signer;
 use nexus_views::{Views, rebuild};
 use tokio::sync::watch;
 
@@ -54,6 +55,8 @@ pub(crate) struct Ground<'a> {
 pub(crate) struct Parts {
     pub(crate) nexus_api: Router,
     pub(crate) matrix_api: Router,
+    /// What the admin socket answers. Other parts merge theirs into it.
+    pub(crate) admin_api: Router,
     pub(crate) store: Store,
 }
 
@@ -65,17 +68,15 @@ pub(crate) async fn build(ground: &Ground<'_>) -> Result<Parts> {
     }
     let accounts = accounts(ground, &store).await?;
     let views = Views::new(store.clone(), ground.config.server_name.clone());
-    let version = ground.config.rooms.default_version.as_str();
-    let default_version = RoomVersion::parse(version)
-        .ok_or_else(|| anyhow!("rooms.default_version: room version {version} is not supported"))?;
     let rooms = Rooms::new(
         views.clone(),
         Arc::clone(&ground.keys) as Arc<dyn Signer>,
         Arc::new(AccountProfiles(accounts.clone())),
-        RoomsConfig { default_version },
+        RoomsConfig { default_version: ground.config.rooms.default_version },
     );
     ground.metrics.register_jobs(rooms.job_statistics());
     rooms.start_jobs();
+    let admin_api = nexus_admin::routes(AdminParts { accounts: accounts.clone(), views: views.clone() });
     let public_url = ground.public_url.as_str().trim_end_matches('/').to_owned();
     let matrix = MatrixConfig { public_url: public_url.clone() };
     let matrix = MatrixApi::new(rooms.clone(), views.clone(), accounts.clone(), matrix);
@@ -84,6 +85,7 @@ pub(crate) async fn build(ground: &Ground<'_>) -> Result<Parts> {
     Ok(Parts {
         nexus_api: nexus_api_nexus::router(nexus),
         matrix_api: nexus_api_matrix::router(matrix),
+        admin_api,
         store,
     })
 }

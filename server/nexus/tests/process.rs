@@ -139,3 +139,37 @@ fn a_store_in_use_is_refused() {
     check_refused(folder.path(), &[("NEXUS_HTTP__LISTEN", "127.0.0.1:0")], "server is running");
     assert_eq!(server.signal("TERM"), Some(0));
 }
+
+/// `nexus admin …` in `folder`, with `input` on its standard input.
+fn admin(folder: &Path, arguments: &[&str], input: &str) -> (Option<i32>, String, String) {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_nexus"));
+    command.current_dir(folder).env_clear().arg("admin").args(arguments);
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut process = command.spawn().unwrap();
+    process.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
+    let Output { status, stdout, stderr } = process.wait_with_output().unwrap();
+    (status.code(), String::from_utf8(stdout).unwrap(), String::from_utf8(stderr).unwrap())
+}
+
+#[test]
+fn an_operator_administers_the_running_server() {
+    let folder = tempfile::tempdir().unwrap();
+    let (code, _, said) = admin(folder.path(), &["users", "list"], "");
+    assert_eq!(code, Some(2));
+    assert!(said.contains("server is not running"), "{said}");
+
+    let server = Server::start(folder.path());
+    let (code, said, error) = admin(folder.path(), &["users", "create", "ada"], "correct horse\n");
+    assert_eq!((code, said.as_str()), (Some(0), "@ada:localhost is made.\n"), "{error}");
+    let (code, _, said) = admin(folder.path(), &["users", "create", "ada"], "correct horse\n");
+    assert_eq!((code, said.as_str()), (Some(1), "nexus: the username is taken\n"));
+    let (_, said, _) = admin(folder.path(), &["users", "show", "@ada:localhost", "--json"], "");
+    assert!(said.contains(r#""admin":true"#) && said.contains(r#""devices":[]"#), "{said}");
+    let (_, said, _) = admin(folder.path(), &["users", "list"], "");
+    assert!(said.starts_with("NAME") && said.contains("ada"), "{said}");
+    assert_eq!(admin(folder.path(), &["users", "deactivate", "ada"], "").0, Some(0));
+    let (code, said, _) = admin(folder.path(), &["rooms", "list", "--json"], "");
+    assert_eq!((code, said.as_str()), (Some(0), "[]\n"));
+    assert_eq!(server.signal("TERM"), Some(0));
+    assert!(!folder.path().join("nexus-data/admin.sock").exists());
+}

@@ -19,7 +19,7 @@ use nexus_event_store::{
     trie,
     world::UnixMs,
 };
-use nexus_state_resolution::{Draft, Pdu, RoomVersion, auth_types, authorise, build};
+use nexus_state_resolution::{Citation, Draft, Pdu, RoomVersion, auth_types, authorise, build};
 use nexus_views::{
     Reader,
     project::{NewEvent, is_message_type, project},
@@ -94,7 +94,7 @@ pub(crate) struct OpenRoom {
     pub(crate) version: RoomVersion,
     /// The create event, which every authorisation reads.
     create: Option<Arc<Pdu>>,
-    extremities: Vec<(EventNo, OwnedEventId)>,
+    extremities: Vec<(EventNo, Citation)>,
     pub(crate) state: NodeHash,
     depth: u64,
     last_snowflake: Snowflake,
@@ -190,8 +190,8 @@ impl Decision<'_> {
         let head = self.tx.existing::<Heads>(&room).await?;
         let mut extremities = Vec::with_capacity(head.extremities.len());
         for event in head.extremities {
-            let id = self.reader().event(EventPlace { room, event }).await?.pdu.event_id().to_owned();
-            extremities.push((event, id));
+            let last = self.reader().event(EventPlace { room, event }).await?;
+            extremities.push((event, citation(&last.pdu)?));
         }
         let create = self.reader().state_event(room, head.state, "m.room.create", "").await?;
         Ok(OpenRoom {
@@ -258,8 +258,8 @@ impl Decision<'_> {
         sender: OwnedUserId,
         new: &NewPdu,
         room_id: Option<OwnedRoomId>,
-        prev: &[(EventNo, OwnedEventId)],
-        auth_events: Vec<OwnedEventId>,
+        prev: &[(EventNo, Citation)],
+        auth_events: Vec<Citation>,
         depth: u64,
     ) -> Draft {
         let now = UInt::new_saturating(self.now.0);
@@ -271,7 +271,7 @@ impl Decision<'_> {
             content: new.content.clone(),
             redacts: new.redacts.clone(),
             origin_server_ts: MilliSecondsSinceUnixEpoch(now),
-            prev_events: prev.iter().rev().take(PREV_EVENTS).map(|(_, id)| id.clone()).collect(),
+            prev_events: prev.iter().rev().take(PREV_EVENTS).map(|(_, cited)| cited.clone()).collect(),
             auth_events,
             depth,
         }
@@ -305,8 +305,8 @@ impl Decision<'_> {
             }
         }
         let auth = known.iter().map(|(_, no, _)| *no).collect();
-        let auth_ids = known.iter().map(|(_, _, pdu)| pdu.event_id().to_owned()).collect();
-        let draft = self.draft(new.sender.clone(), &new, Some(room_id), &extremities, auth_ids, depth);
+        let cited = known.iter().map(|(_, _, pdu)| citation(pdu)).collect::<Result<_, _>>()?;
+        let draft = self.draft(new.sender.clone(), &new, Some(room_id), &extremities, cited, depth);
         let pdu = build(version, draft, &*self.rooms.inner.signer)?;
         let by_id = |id: &EventId| {
             let cited = known.iter().map(|(_, _, pdu)| pdu).chain(create.as_ref());
@@ -334,6 +334,7 @@ impl Decision<'_> {
         transaction: Option<TransactionMark>,
     ) -> Result<Appended, RoomsError> {
         let no = self.tx.new_event_no();
+        let cited = citation(&pdu)?;
         let before = self.room(room).await?.state;
         let after = match pdu.state_key() {
             Some(state_key) => {
@@ -351,7 +352,7 @@ impl Decision<'_> {
         let sender: UserNo = self.tx.intern_user(pdu.sender().as_str()).await?;
         let open = self.room(room).await?;
         let index = u8::try_from(open.appended).unwrap_or(u8::MAX);
-        let prev = std::mem::replace(&mut open.extremities, vec![(no, pdu.event_id().to_owned())]);
+        let prev = std::mem::replace(&mut open.extremities, vec![(no, cited)]);
         open.state = after;
         open.depth = pdu.depth();
         open.last_snowflake = snowflake.unwrap_or(open.last_snowflake);
@@ -384,6 +385,11 @@ impl Decision<'_> {
         project(&self.tx, event).await?;
         Ok(Appended { room, no, event_id: pdu.event_id().to_owned(), snowflake })
     }
+}
+
+/// How the next events cite this one.
+fn citation(pdu: &Pdu) -> Result<Citation, RoomsError> {
+    pdu.citation().map_err(|error| RoomsError::Internal(error.to_string()))
 }
 
 /// An edit changes a message and is none itself.

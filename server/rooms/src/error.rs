@@ -4,7 +4,7 @@ use nexus_event_store::StoreError;
 use nexus_state_resolution::BuildError;
 use nexus_views::Permissions;
 
-use crate::ModerationRefusal;
+use crate::{ModerationRefusal, RoomRefusal};
 
 /// Why a command was refused. Nothing was changed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -77,6 +77,9 @@ pub enum Rejection {
     /// A member was not moderated, or may not write now.
     #[error(transparent)]
     Moderation(#[from] ModerationRefusal),
+    /// What only Matrix has words for.
+    #[error(transparent)]
+    Room(#[from] RoomRefusal),
     /// No such room version here.
     #[error("unsupported room version")]
     UnsupportedRoomVersion,
@@ -122,6 +125,12 @@ pub enum RoomsError {
 impl RoomsError {
     pub(crate) fn forbidden(reason: impl Into<String>) -> Self {
         Rejection::Forbidden { reason: reason.into() }.into()
+    }
+}
+
+impl From<RoomRefusal> for RoomsError {
+    fn from(refusal: RoomRefusal) -> Self {
+        Rejection::from(refusal).into()
     }
 }
 

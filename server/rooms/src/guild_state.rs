@@ -1,11 +1,9 @@
 //! The constant skeleton of a guild's rooms: power levels that give nobody anything, join rules by which
 //! the steward lets members in. What members may do is decided by roles, not by levels (design §3).
 
+use nexus_views::state_keys::member_key;
 use ruma::{CanonicalJsonObject, RoomId, ServerName, UserId};
 use serde_json::json;
-use sha2::{Digest, Sha256};
-
-use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 
 use crate::content::object;
 
@@ -79,5 +77,5 @@ pub(crate) fn space_link(server: &ServerName) -> CanonicalJsonObject {
 
 /// The state key for a user id: Matrix lets only the user set a key that starts with `@`.
 pub(crate) fn user_state_key(user: &UserId) -> String {
-    URL_SAFE_NO_PAD.encode(&Sha256::digest(user.as_bytes())[..16])
+    member_key(user)
 }

@@ -1,14 +1,11 @@
 //! Join, leave, invite; and the profile that member events carry.
 
-use nexus_event_store::{
-    RoomNo, Rows as _, UserNo, catalogue::RoomNumbers, codec::Text, rows::EventPlace,
-};
+use nexus_event_store::{RoomNo, rows::EventPlace};
 use nexus_views::{
     DISCOVERABLE, Membership, Permissions,
     rows::RoomInfo,
 };
-use ruma::{CanonicalJsonObject, CanonicalJsonValue, OwnedUserId, RoomId, UserId};
-use serde::Deserialize;
+use ruma::{CanonicalJsonObject, CanonicalJsonValue, RoomId, UserId};
 use serde_json::json;
 
 use crate::{
@@ -18,10 +15,8 @@ use crate::{
     error::Rejection,
     jobs::{CHANNELS_AT_ONCE, Ending},
     permission::need,
+    restricted_join::authorised_by,
 };
-
-/// How many members are tried as the one who may let somebody into a restricted room.
-const AUTHORISERS_TRIED: usize = 50;
 
 impl Rooms {
     /// Joins a room; joining again changes nothing.
@@ -147,12 +142,6 @@ pub(crate) fn member_content(
     content
 }
 
-fn authorised_by(mut content: CanonicalJsonObject, user: &UserId) -> CanonicalJsonObject {
-    let user = CanonicalJsonValue::String(user.to_string());
-    content.insert("join_authorised_via_users_server".to_owned(), user);
-    content
-}
-
 impl Decision<'_> {
     /// Lets `user` into a guild's room on the steward's word.
     pub(crate) async fn join_by_steward(
@@ -195,6 +184,15 @@ impl Decide for Join<'_> {
 
     async fn decide(&self, decision: &mut Decision<'_>) -> Result<Appended, RoomsError> {
         let user = decision.actor_no(&self.actor.user).await?;
+        let info: RoomInfo = decision.reader().info(self.room).await?;
+        if let Some(guild) = info.guild {
+            // An invite to a channel does not let anybody past the guild, nor does a membership that a job
+            // has yet to end.
+            if decision.permissions(guild, None, user).await? == Permissions::NONE {
+                return Err(RoomsError::forbidden("only members of the guild can join its channels"));
+            }
+            decision.need_in_channel(self.room, user, Permissions::NONE).await?;
+        }
         let before = decision.reader().membership(self.room, user).await?;
         if let Some(row) = &before
             && row.membership == Membership::Join
@@ -212,13 +210,8 @@ impl Decide for Join<'_> {
         if before.is_some_and(|row| row.membership == Membership::Ban) {
             return Err(Rejection::Banned.into());
         }
-        let info: RoomInfo = decision.reader().info(self.room).await?;
         let reason = self.reason.as_deref();
-        if let Some(guild) = info.guild {
-            // An invite to a channel does not let anybody past the guild.
-            if decision.permissions(guild, None, user).await? == Permissions::NONE {
-                return Err(RoomsError::forbidden("only members of the guild can join its channels"));
-            }
+        if info.guild.is_some() {
             return decision.join_channel(self.room, &self.actor.user, &self.profile).await;
         } else if let Some(row) = decision.reader().guild_row(self.room).await? {
             if !invited && !row.features.iter().any(|feature| feature == DISCOVERABLE) {
@@ -230,82 +223,19 @@ impl Decide for Join<'_> {
     }
 }
 
-#[derive(Deserialize, Default)]
-struct JoinRules {
-    #[serde(default)]
-    join_rule: String,
-    #[serde(default)]
-    allow: Vec<AllowRule>,
-}
-
-#[derive(Deserialize)]
-struct AllowRule {
-    #[serde(rename = "type")]
-    kind: String,
-    room_id: Option<String>,
-}
-
 impl Join<'_> {
     /// A room that is no guild's: by its join rules.
     async fn join_plain(&self, decision: &mut Decision<'_>, invited: bool) -> Result<Appended, RoomsError> {
         let content = member_content("join", &self.profile, self.reason.as_deref());
         let state = decision.room(self.room).await?.state;
-        let rules = decision.reader().state_event(self.room, state, "m.room.join_rules", "").await?;
-        let rules: JoinRules = rules.and_then(|event| event.pdu.content_as().ok()).unwrap_or_default();
-        let restricted = matches!(rules.join_rule.as_str(), "restricted" | "knock_restricted");
-        if !restricted || invited {
-            return self.member_event(decision, content).await;
+        let rules = decision.join_rules(self.room, state).await?;
+        if rules.is_restricted() && !invited {
+            return decision.join_restricted(self.room, &rules, &self.actor.user, content).await;
         }
-        let user = decision.actor_no(&self.actor.user).await?;
-        if !allowed(decision, &rules, user).await? {
-            return Err(RoomsError::forbidden("not a member of any room that gives access to this one"));
-        }
-        let mut last = RoomsError::forbidden("nobody here may let others into this room");
-        for authoriser in self.authorisers(decision).await? {
-            match self.member_event(decision, authorised_by(content.clone(), &authoriser)).await {
-                Err(error @ RoomsError::Rejected(Rejection::Forbidden { .. })) => last = error,
-                other => return other,
-            }
-        }
-        Err(last)
-    }
-
-    async fn member_event(
-        &self,
-        decision: &mut Decision<'_>,
-        content: CanonicalJsonObject,
-    ) -> Result<Appended, RoomsError> {
         let user = self.actor.user.clone();
         let key = user.to_string();
         decision.append(self.room, NewPdu::state(user, "m.room.member", key, content)).await
     }
-
-    /// Local members of the room, its creator first.
-    async fn authorisers(&self, decision: &Decision<'_>) -> Result<Vec<OwnedUserId>, RoomsError> {
-        let views = &decision.rooms.inner.views;
-        let mut users = Vec::new();
-        for (member, row) in views.members(self.room).await? {
-            if row.membership == Membership::Join && users.len() < AUTHORISERS_TRIED {
-                let id = views.user_id(member).await?;
-                if id.server_name() == decision.rooms.server_name() {
-                    users.push(id);
-                }
-            }
-        }
-        Ok(users)
-    }
-}
-
-async fn allowed(decision: &Decision<'_>, rules: &JoinRules, user: UserNo) -> Result<bool, RoomsError> {
-    for rule in rules.allow.iter().filter(|rule| rule.kind == "m.room_membership") {
-        let Some(room) = &rule.room_id else { continue };
-        let Some(room) = decision.tx.row::<RoomNumbers>(&Text::from(room.as_str())).await? else { continue };
-        let membership = decision.reader().membership(room, user).await?;
-        if membership.is_some_and(|row| row.membership == Membership::Join) {
-            return Ok(true);
-        }
-    }
-    Ok(false)
 }
 
 struct Leave<'a> {

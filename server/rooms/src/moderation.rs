@@ -12,7 +12,7 @@ use nexus_views::{
     project::is_steward,
     rows::{GuildMemberRow, GuildMembers},
 };
-use ruma::{CanonicalJsonObject, OwnedUserId, RoomId, UserId};
+use ruma::{CanonicalJsonObject, OwnedUserId, UserId};
 use serde_json::json;
 
 use crate::{
@@ -45,7 +45,7 @@ const TIMEOUT_MS_MAX: u64 = 28 * 24 * 3600 * 1000;
 
 /// What is done to a user.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Deed {
+pub(crate) enum Deed {
     Kick,
     /// With the messages of the last so many seconds.
     Ban {
@@ -147,25 +147,7 @@ impl Rooms {
         Ok(info.guild.or(info.is_guild.then_some(room)))
     }
 
-    /// What a Matrix client asks for by a membership in a guild's room or in a channel's: it means the
-    /// guild, for in a channel everyone is who may view it.
-    pub(crate) async fn moderate_by_membership(
-        &self,
-        actor: &Actor,
-        (room, target): (&RoomId, &UserId),
-        membership: Membership,
-        reason: Option<String>,
-    ) -> Result<Option<Sent>, RoomsError> {
-        let Some(guild) = self.guild_behind(self.known_room(room).await?).await? else { return Ok(None) };
-        let deed = match membership {
-            Membership::Ban => Deed::Ban { delete_s: 0 },
-            Membership::Join => Deed::Unban,
-            _ => Deed::Kick,
-        };
-        self.moderate_member(deed, actor, guild, target, reason).await.map(Some)
-    }
-
-    async fn moderate_member(
+    pub(crate) async fn moderate_member(
         &self,
         deed: Deed,
         actor: &Actor,

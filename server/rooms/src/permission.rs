@@ -2,8 +2,8 @@
 
 use nexus_event_store::{RoomNo, Scan, UserNo};
 use nexus_views::{
-    Permissions, RoomInfo,
-    rows::{GuildOverwrites, GuildRow},
+    ChannelKind, Permissions, Place, RoomInfo,
+    rows::{GuildOverwrites, GuildRow, OverwriteRow},
 };
 use ruma::UserId;
 
@@ -30,13 +30,30 @@ impl Decision<'_> {
         channel: Option<RoomNo>,
         user: UserNo,
     ) -> Result<Permissions, RoomsError> {
-        let mut overwrites = Vec::new();
-        if let Some(channel) = channel {
-            let scan = Scan::prefix::<GuildOverwrites>(&channel);
-            overwrites.extend(self.tx.scan::<GuildOverwrites>(scan).await?.into_iter().map(|(_, row)| row));
-        }
-        let in_channel = channel.map(|_| overwrites.as_slice());
-        Ok(self.reader().permissions(guild, in_channel, user, self.now.0).await?)
+        let Some(channel) = channel else {
+            return Ok(self.reader().permissions(guild, None, user, self.now.0).await?);
+        };
+        let kind = self.reader().info(channel).await?.kind;
+        self.permissions_in(guild, (channel, kind), false, user).await
+    }
+
+    /// What `user` may do in a channel of a kind that is known, or in its threads.
+    pub(crate) async fn permissions_in(
+        &self,
+        guild: RoomNo,
+        (channel, kind): (RoomNo, ChannelKind),
+        in_thread: bool,
+        user: UserNo,
+    ) -> Result<Permissions, RoomsError> {
+        let overwrites = self.overwrites(channel).await?;
+        let place = Place { kind, in_thread, overwrites: &overwrites };
+        Ok(self.reader().permissions(guild, Some(place), user, self.now.0).await?)
+    }
+
+    /// A channel's overwrites.
+    pub(crate) async fn overwrites(&self, channel: RoomNo) -> Result<Vec<OverwriteRow>, RoomsError> {
+        let scan = Scan::prefix::<GuildOverwrites>(&channel);
+        Ok(self.tx.scan::<GuildOverwrites>(scan).await?.into_iter().map(|(_, row)| row).collect())
     }
 
     /// Refuses unless `user` has all of `wanted` in the guild; one who is no member does not know the guild.

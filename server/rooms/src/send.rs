@@ -74,8 +74,8 @@ impl Rooms {
 }
 
 impl Rooms {
-    /// Joining, leaving and inviting by a plain state event are the commands of that name; a member's own
-    /// changed profile is a plain event.
+    /// A membership changed by a plain state event is the command of that name; a member's own changed
+    /// profile is a plain event.
     async fn membership_by_state(
         &self,
         actor: &Actor,
@@ -91,12 +91,17 @@ impl Rooms {
                 Some(self.join(actor, &event.room, reason).await?)
             }
             Some("leave") if own => Some(self.leave(actor, &event.room, reason).await?),
-            Some("invite") => {
+            Some("knock") if own => Some(self.knock(actor, &event.room, reason).await?),
+            Some(deed @ ("invite" | "leave" | "ban")) => {
                 let target = UserId::parse(key).map_err(|error| Rejection::BadField {
                     field: "state_key",
                     problem: error.to_string(),
                 })?;
-                Some(self.invite(actor, &event.room, &target, reason).await?)
+                Some(match deed {
+                    "invite" => self.invite(actor, &event.room, &target, reason).await?,
+                    "ban" => self.ban(actor, &event.room, &target, reason).await?,
+                    _ => self.remove(actor, &event.room, &target, reason).await?,
+                })
             }
             _ => None,
         })

@@ -1,5 +1,7 @@
 //! Guilds as Discord users see them: channels, roles, members, permissions.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use nexus_event_store::{
     RoomNo, Rows, Scan, Snowflake, StoreError, UserNo,
     catalogue::{Heads, RoomSnowflakes, UserSnowflakes},
@@ -8,13 +10,14 @@ use nexus_event_store::{
 use ruma::OwnedRoomId;
 
 use crate::{
-    Membership, Reader, ViewError, Views,
-    permissions::{self, Permissions},
+    ChannelKind, Membership, Reader, ViewError, Views,
+    permissions::{self, HeldRole, Permissions, Place},
     project::is_steward,
     rows::{
         GuildChannels, GuildMemberRow, GuildMembers, GuildOverwrites, GuildRoles, GuildRow, Guilds, Members,
         MembershipRow, OverwriteRow, OverwriteTarget, RoleRow, RoomInfo,
     },
+    state_keys::member_key,
 };
 
 /// The feature of a guild that is listed, and that anyone may join.
@@ -35,6 +38,8 @@ pub struct Guild {
     pub owner: UserNo,
     /// Discord's feature names.
     pub features: Vec<String>,
+    /// Whether the guild's rooms ask other servers to have each event signed here.
+    pub strict: bool,
     /// How many members it has (the steward is none).
     pub member_count: u64,
 }
@@ -118,16 +123,16 @@ impl<R: Rows> Reader<'_, R> {
         self.rows.row::<Guilds>(&guild).await
     }
 
-    /// What `user` may do in the guild, or in one of its channels; nothing for one who is no member.
+    /// What `user` may do in the guild, or in a place in it; nothing for one who is no member.
     ///
-    /// `overwrites` are the channel's; `now_ms` decides whether a timeout is over.
+    /// `now_ms` decides whether a timeout is over.
     ///
     /// # Errors
     /// Store errors.
     pub async fn permissions(
         &self,
         guild: RoomNo,
-        overwrites: Option<&[OverwriteRow]>,
+        place: Option<Place<'_>>,
         user: UserNo,
         now_ms: u64,
     ) -> Result<Permissions, StoreError> {
@@ -137,31 +142,68 @@ impl<R: Rows> Reader<'_, R> {
             return Ok(Permissions::NONE);
         }
         let extra = self.rows.row::<GuildMembers>(&(guild, user)).await?.unwrap_or_default();
-        let everyone = self.role_permissions(guild, "everyone").await?;
-        let mut roles = Vec::with_capacity(extra.roles.len());
-        for id in &extra.roles {
-            roles.push((*id, self.role_permissions(guild, &id.to_string()).await?));
-        }
+        let roles = self.held_roles(guild, &extra.roles).await?;
+        let timed_out = extra.timeout_until_ms.is_some_and(|until| until > now_ms);
         let member = permissions::Member {
             user,
             is_owner: row.owner == user,
-            timed_out: extra.timeout_until_ms.is_some_and(|until| until > now_ms),
-            everyone,
+            timed_out: timed_out || self.is_unread(&row, user).await?,
+            everyone: self.held_role(guild, "everyone").await?.unwrap_or(HeldRole {
+                id: 0,
+                bits: Permissions::NONE,
+                unreadable: true,
+            }),
             roles: &roles,
         };
-        Ok(match overwrites {
-            Some(overwrites) => permissions::in_channel(&member, overwrites),
+        Ok(match place {
+            Some(place) => permissions::in_channel(&member, &place),
             None => permissions::in_guild(&member),
         })
     }
 
-    /// The bits of a role by its state key; none for a role that is not there.
+    /// Whether one who is a member of the guild and nothing more may view a channel with these overwrites.
     ///
     /// # Errors
     /// Store errors.
-    pub async fn role_permissions(&self, guild: RoomNo, key: &str) -> Result<Permissions, StoreError> {
+    pub async fn everyone_views(
+        &self,
+        guild: RoomNo,
+        overwrites: &[OverwriteRow],
+    ) -> Result<bool, StoreError> {
+        let Some(everyone) = self.held_role(guild, "everyone").await? else { return Ok(false) };
+        // Nobody has the number 0.
+        let (user, is_owner, timed_out) = (UserNo(0), false, false);
+        let member = permissions::Member { user, is_owner, timed_out, everyone, roles: &[] };
+        // What a channel is for does not matter to who sees it.
+        let place = Place { kind: ChannelKind::Text, in_thread: false, overwrites };
+        Ok(permissions::in_channel(&member, &place).contains(Permissions::VIEW_CHANNEL))
+    }
+
+    /// The roles of these ids, those that there are.
+    async fn held_roles(&self, guild: RoomNo, ids: &[u64]) -> Result<Vec<HeldRole>, StoreError> {
+        let mut roles = Vec::with_capacity(ids.len());
+        for id in ids {
+            roles.extend(self.held_role(guild, &id.to_string()).await?);
+        }
+        Ok(roles)
+    }
+
+    async fn held_role(&self, guild: RoomNo, key: &str) -> Result<Option<HeldRole>, StoreError> {
         let row = self.rows.row::<GuildRoles>(&(guild, Text::from(key))).await?;
-        Ok(row.map_or(Permissions::NONE, |row| Permissions(row.permissions)))
+        let held = |row: RoleRow| {
+            let (id, unreadable) = (row.id, row.unreadable);
+            HeldRole { id, bits: Permissions(row.permissions), unreadable }
+        };
+        Ok(row.map(held))
+    }
+
+    /// Whether what the guild says of a member was emptied.
+    async fn is_unread(&self, guild: &GuildRow, user: UserNo) -> Result<bool, StoreError> {
+        if guild.unread_members.is_empty() {
+            return Ok(false);
+        }
+        let key = member_key(&self.user_id(user).await?);
+        Ok(guild.unread_members.binary_search(&key).is_ok())
     }
 }
 
@@ -180,6 +222,7 @@ impl Views {
             name: info.name.unwrap_or_default(),
             owner: row.owner,
             features: row.features,
+            strict: row.strict,
             member_count: info.joined.saturating_sub(1),
         }))
     }
@@ -232,6 +275,25 @@ impl Views {
         Ok(channels)
     }
 
+    /// Whether a guild lets `user` read this room of its own: its channels by permission, its own room as a
+    /// member. Memberships of rooms follow permissions only after a while, so both APIs ask this. What is
+    /// no guild's room is none of a guild's business.
+    ///
+    /// # Errors
+    /// Store errors.
+    pub async fn guild_admits(&self, room: RoomNo, user: UserNo) -> Result<bool, ViewError> {
+        let info = self.info(room).await?;
+        if let Some(guild) = info.guild {
+            let held = self.permissions(guild, Some(room), user).await?;
+            return Ok(held.contains(Permissions::VIEW_CHANNEL));
+        }
+        if !info.is_guild {
+            return Ok(true);
+        }
+        let row = self.membership(room, user).await?;
+        Ok(row.is_some_and(|row| row.membership == Membership::Join))
+    }
+
     /// Whether a guild has at most `most` channels.
     ///
     /// # Errors
@@ -262,6 +324,8 @@ impl Views {
             let id = match row.target {
                 OverwriteTarget::Role(id) => role_snowflake(guild_id, id),
                 OverwriteTarget::Member(user) => self.store.existing::<UserSnowflakes>(&user).await?,
+                // Nobody can be named for whom it is.
+                OverwriteTarget::Unreadable => continue,
             };
             let (allow, deny) = (Permissions(row.allow), Permissions(row.deny));
             overwrites.push(Overwrite { target: row.target, id, allow, deny });
@@ -279,7 +343,11 @@ impl Views {
         }))
     }
 
-    async fn overwrite_rows(&self, channel: RoomNo) -> Result<Vec<OverwriteRow>, ViewError> {
+    /// A channel's overwrites as they are stored.
+    ///
+    /// # Errors
+    /// Store errors.
+    pub async fn overwrite_rows(&self, channel: RoomNo) -> Result<Vec<OverwriteRow>, ViewError> {
         let rows = self.store.scan::<GuildOverwrites>(Scan::prefix::<GuildOverwrites>(&channel)).await?;
         Ok(rows.into_iter().map(|(_, row)| row).collect())
     }
@@ -319,7 +387,14 @@ impl Views {
             user,
             id: self.user_snowflake(user).await?,
             nick: extra.nick,
-            roles: extra.roles.into_iter().map(Snowflake).collect(),
+            // The roles that there still are: deleting one touches no member.
+            roles: self
+                .reader()
+                .held_roles(guild, &extra.roles)
+                .await?
+                .iter()
+                .map(|role| Snowflake(role.id))
+                .collect(),
             joined_at_ms: membership.since_ms,
             timeout_until_ms: extra.timeout_until_ms,
             membership,
@@ -358,11 +433,52 @@ impl Views {
         channel: Option<RoomNo>,
         user: UserNo,
     ) -> Result<Permissions, ViewError> {
+        self.permissions_at(guild, channel, false, user).await
+    }
+
+    /// What `user` may do in the threads of a channel; whether a private one is open to the user is not asked.
+    ///
+    /// # Errors
+    /// Store errors.
+    pub async fn thread_permissions(
+        &self,
+        guild: RoomNo,
+        channel: RoomNo,
+        user: UserNo,
+    ) -> Result<Permissions, ViewError> {
+        self.permissions_at(guild, Some(channel), true, user).await
+    }
+
+    async fn permissions_at(
+        &self,
+        guild: RoomNo,
+        channel: Option<RoomNo>,
+        in_thread: bool,
+        user: UserNo,
+    ) -> Result<Permissions, ViewError> {
         let now_ms = self.store.world().now().0;
-        let overwrites = match channel {
-            Some(channel) => Some(self.overwrite_rows(channel).await?),
-            None => None,
+        let Some(channel) = channel else {
+            return self.reader().permissions(guild, None, user, now_ms).await;
         };
-        self.reader().permissions(guild, overwrites.as_deref(), user, now_ms).await
+        let overwrites = self.overwrite_rows(channel).await?;
+        let place = Place { kind: self.info(channel).await?.kind, in_thread, overwrites: &overwrites };
+        self.reader().permissions(guild, Some(place), user, now_ms).await
+    }
+
+    /// How many members have each role.
+    ///
+    /// # Errors
+    /// Store errors.
+    pub async fn role_counts(&self, guild: RoomNo) -> Result<BTreeMap<u64, u64>, ViewError> {
+        let mut counts = BTreeMap::new();
+        for ((_, user), row) in self.store.scan::<GuildMembers>(Scan::prefix::<GuildMembers>(&guild)).await? {
+            let has_any = !row.roles.is_empty();
+            let membership = if has_any { self.membership(guild, user).await? } else { None };
+            if membership.is_some_and(|row| row.membership == Membership::Join) {
+                let held: BTreeSet<u64> = row.roles.into_iter().collect();
+                held.into_iter().for_each(|role| *counts.entry(role).or_insert(0) += 1);
+            }
+        }
+        Ok(counts)
     }
 }

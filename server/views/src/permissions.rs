@@ -1,9 +1,10 @@
 //! Discord's permissions: the bits and the one pure function that evaluates them.
 //!
 //! **Shapes**: a set is a `u64`, on the wire a decimal string. **Source**: Discord's documented algorithm
-//! (owner, @everyone and roles, administrator, overwrites in fixed order, timeout, implicit denials).
+//! (owner, @everyone and roles, administrator, overwrites in fixed order, implicit denials, timeout), and
+//! what of it was emptied reads as "deny". `spec/vectors/permissions.json` has examples.
 
-use crate::rows::{OverwriteRow, OverwriteTarget};
+use crate::rows::{ChannelKind, OverwriteRow, OverwriteTarget};
 use nexus_event_store::UserNo;
 
 /// A set of permission bits.
@@ -133,6 +134,28 @@ impl Permissions {
     /// Nothing.
     pub const NONE: Permissions = Permissions(0);
 
+    /// What an overwrite can say something about; the other bits concern the guild as a whole.
+    pub const OF_CHANNELS: Permissions = Permissions(
+        Self::ALL.0
+            & !(Self::KICK_MEMBERS.0
+                | Self::BAN_MEMBERS.0
+                | Self::ADMINISTRATOR.0
+                | Self::MANAGE_GUILD.0
+                | Self::VIEW_AUDIT_LOG.0
+                | Self::VIEW_GUILD_INSIGHTS.0
+                | Self::CHANGE_NICKNAME.0
+                | Self::MANAGE_NICKNAMES.0
+                | Self::MANAGE_GUILD_EXPRESSIONS.0
+                | Self::MODERATE_MEMBERS.0
+                | Self::VIEW_CREATOR_MONETIZATION_ANALYTICS.0
+                | Self::CREATE_GUILD_EXPRESSIONS.0),
+    );
+
+    /// What means nothing without SEND_MESSAGES.
+    pub const WITH_A_MESSAGE: Permissions = Permissions(
+        Self::MENTION_EVERYONE.0 | Self::SEND_TTS_MESSAGES.0 | Self::ATTACH_FILES.0 | Self::EMBED_LINKS.0,
+    );
+
     /// What @everyone may do in a new guild.
     pub const EVERYONE_DEFAULT: Permissions = Permissions(
         Self::CREATE_INSTANT_INVITE.0
@@ -173,6 +196,12 @@ impl Permissions {
         Permissions(self.0 | other.0)
     }
 
+    /// What is in both.
+    #[must_use]
+    pub fn and(self, other: Permissions) -> Permissions {
+        Permissions(self.0 & other.0)
+    }
+
     /// Without `other`.
     #[must_use]
     pub fn without(self, other: Permissions) -> Permissions {
@@ -188,6 +217,17 @@ impl std::fmt::Display for Permissions {
     }
 }
 
+/// A role that a member has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct HeldRole {
+    /// Its id; 0 for @everyone.
+    pub id: u64,
+    /// Its bits.
+    pub bits: Permissions,
+    /// Its event was emptied: it gives nothing, in no channel either, but what is denied to it stays denied.
+    pub unreadable: bool,
+}
+
 /// What a member is, as far as permissions go.
 #[derive(Clone, Copy, Debug)]
 pub struct Member<'a> {
@@ -197,120 +237,103 @@ pub struct Member<'a> {
     pub is_owner: bool,
     /// Timed out now.
     pub timed_out: bool,
-    /// @everyone's bits.
-    pub everyone: Permissions,
-    /// The member's roles: id and bits.
-    pub roles: &'a [(u64, Permissions)],
+    /// @everyone.
+    pub everyone: HeldRole,
+    /// The member's roles, those that there are.
+    pub roles: &'a [HeldRole],
+}
+
+/// Where something is to be done.
+#[derive(Clone, Copy, Debug)]
+pub struct Place<'a> {
+    /// What the channel is for.
+    pub kind: ChannelKind,
+    /// In a thread of the channel: SEND_MESSAGES is then what SEND_MESSAGES_IN_THREADS grants.
+    pub in_thread: bool,
+    /// The channel's overwrites.
+    pub overwrites: &'a [OverwriteRow],
 }
 
 /// What the member may do in the guild as a whole.
 #[must_use]
 pub fn in_guild(member: &Member<'_>) -> Permissions {
-    let base = member.roles.iter().fold(member.everyone, |all, (_, bits)| all.with(*bits));
-    if member.is_owner || base.contains(Permissions::ADMINISTRATOR) {
-        return Permissions::ALL;
+    match by_roles(member) {
+        Permissions::ALL => Permissions::ALL,
+        bits if member.timed_out => kept_in_timeout(bits),
+        bits => bits,
     }
-    if member.timed_out { kept_in_timeout(base) } else { base }
 }
 
-/// What the member may do in a channel with these overwrites.
+/// What the member may do in a channel or a thread of it.
 #[must_use]
-pub fn in_channel(member: &Member<'_>, overwrites: &[OverwriteRow]) -> Permissions {
-    let base = in_guild(&Member { timed_out: false, ..*member });
+pub fn in_channel(member: &Member<'_>, place: &Place<'_>) -> Permissions {
+    let base = by_roles(member);
     if base == Permissions::ALL {
         return base;
     }
-    let apply = |bits: Permissions, wanted: &dyn Fn(OverwriteTarget) -> bool| {
-        let of_target = overwrites.iter().filter(|overwrite| wanted(overwrite.target));
-        let (allow, deny) = of_target
-            .fold((0, 0), |(allow, deny), overwrite| (allow | overwrite.allow, deny | overwrite.deny));
-        bits.without(Permissions(deny)).with(Permissions(allow))
-    };
-    let bits = apply(base, &|target| target == OverwriteTarget::Role(0));
-    let held = |id: u64| id != 0 && member.roles.iter().any(|(role, _)| *role == id);
-    let bits = apply(bits, &|target| matches!(target, OverwriteTarget::Role(id) if held(id)));
-    let bits = apply(bits, &|target| target == OverwriteTarget::Member(member.user));
-    let bits = if member.timed_out { kept_in_timeout(bits) } else { bits };
-    implied(bits)
+    let overwrites = place.overwrites;
+    if overwrites.iter().any(|overwrite| overwrite.target == OverwriteTarget::Unreadable) {
+        return Permissions::NONE;
+    }
+    let roles = |id: u64| member.roles.iter().find(|role| role.id == id && id != 0);
+    let bits =
+        apply(base, overwrites, |target| (target == OverwriteTarget::Role(0)).then_some(member.everyone));
+    let bits = apply(bits, overwrites, |target| match target {
+        OverwriteTarget::Role(id) => roles(id).copied(),
+        OverwriteTarget::Member(_) | OverwriteTarget::Unreadable => None,
+    });
+    let own = HeldRole { id: 0, bits: Permissions::NONE, unreadable: false };
+    let bits =
+        apply(bits, overwrites, |target| (target == OverwriteTarget::Member(member.user)).then_some(own));
+    let bits = implied(bits, place);
+    if member.timed_out { kept_in_timeout(bits) } else { bits }
+}
+
+/// What the roles grant together; everything for the owner and administrators.
+fn by_roles(member: &Member<'_>) -> Permissions {
+    let held = member.roles.iter().chain([&member.everyone]).filter(|role| !role.unreadable);
+    let base = held.fold(Permissions::NONE, |all, role| all.with(role.bits)).and(Permissions::ALL);
+    if member.is_owner || base.contains(Permissions::ADMINISTRATOR) { Permissions::ALL } else { base }
+}
+
+/// One level of overwrites: all its denials, then all its allowances. `concerns` gives the role (or the member
+/// itself) that an overwrite is for.
+fn apply(
+    bits: Permissions,
+    overwrites: &[OverwriteRow],
+    concerns: impl Fn(OverwriteTarget) -> Option<HeldRole>,
+) -> Permissions {
+    let (mut allow, mut deny) = (0, 0);
+    for overwrite in overwrites {
+        if let Some(role) = concerns(overwrite.target) {
+            deny |= overwrite.deny;
+            allow |= if role.unreadable { 0 } else { overwrite.allow };
+        }
+    }
+    let sayable = |bits: u64| Permissions(bits).and(Permissions::OF_CHANNELS);
+    bits.without(sayable(deny)).with(sayable(allow))
 }
 
 fn kept_in_timeout(bits: Permissions) -> Permissions {
-    Permissions(bits.0 & Permissions::VIEW_CHANNEL.with(Permissions::READ_MESSAGE_HISTORY).0)
+    bits.and(Permissions::VIEW_CHANNEL.with(Permissions::READ_MESSAGE_HISTORY))
 }
 
 /// What the absence of one permission takes along.
-fn implied(bits: Permissions) -> Permissions {
+fn implied(bits: Permissions, place: &Place<'_>) -> Permissions {
     if !bits.contains(Permissions::VIEW_CHANNEL) {
         return Permissions::NONE;
     }
-    if bits.contains(Permissions::SEND_MESSAGES) {
-        return bits;
+    let is_spoken = matches!(place.kind, ChannelKind::Voice | ChannelKind::Stage);
+    if is_spoken && !bits.contains(Permissions::CONNECT) {
+        return Permissions::VIEW_CHANNEL;
     }
-    bits.without(Permissions::MENTION_EVERYONE)
-        .without(Permissions::SEND_TTS_MESSAGES)
-        .without(Permissions::ATTACH_FILES)
-        .without(Permissions::EMBED_LINKS)
+    let bits = match (place.in_thread, bits.contains(Permissions::SEND_MESSAGES_IN_THREADS)) {
+        (true, true) => bits.with(Permissions::SEND_MESSAGES),
+        (true, false) => bits.without(Permissions::SEND_MESSAGES),
+        (false, _) => bits,
+    };
+    if bits.contains(Permissions::SEND_MESSAGES) { bits } else { bits.without(Permissions::WITH_A_MESSAGE) }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const VIEW: u64 = Permissions::VIEW_CHANNEL.0;
-    const SEND: u64 = Permissions::SEND_MESSAGES.0;
-    const ATTACH: u64 = Permissions::ATTACH_FILES.0;
-
-    fn member(roles: &[(u64, Permissions)]) -> Member<'_> {
-        Member {
-            user: UserNo(7),
-            is_owner: false,
-            timed_out: false,
-            everyone: Permissions(VIEW | SEND | ATTACH),
-            roles,
-        }
-    }
-
-    fn overwrite(target: OverwriteTarget, allow: u64, deny: u64) -> OverwriteRow {
-        OverwriteRow { target, allow, deny }
-    }
-
-    #[test]
-    fn an_allow_on_any_role_beats_a_deny_on_another() {
-        let roles = [(1, Permissions::NONE), (2, Permissions::NONE)];
-        let overwrites =
-            [overwrite(OverwriteTarget::Role(2), SEND, 0), overwrite(OverwriteTarget::Role(1), 0, SEND)];
-        assert!(in_channel(&member(&roles), &overwrites).contains(Permissions::SEND_MESSAGES));
-    }
-
-    #[test]
-    fn the_member_overwrite_comes_last() {
-        let roles = [(1, Permissions::NONE)];
-        let overwrites = [
-            overwrite(OverwriteTarget::Member(UserNo(7)), 0, SEND),
-            overwrite(OverwriteTarget::Role(1), SEND, 0),
-            overwrite(OverwriteTarget::Role(0), 0, SEND),
-        ];
-        assert_eq!(in_channel(&member(&roles), &overwrites), Permissions(VIEW));
-    }
-
-    #[test]
-    fn without_view_there_is_nothing() {
-        let overwrites = [overwrite(OverwriteTarget::Role(0), 0, VIEW)];
-        assert_eq!(in_channel(&member(&[]), &overwrites), Permissions::NONE);
-    }
-
-    #[test]
-    fn owner_and_administrator_pass_overwrites_and_timeout() {
-        let denied = [overwrite(OverwriteTarget::Role(0), 0, VIEW)];
-        let owner = Member { is_owner: true, timed_out: true, ..member(&[]) };
-        assert_eq!(in_channel(&owner, &denied), Permissions::ALL);
-        let roles = [(1, Permissions::ADMINISTRATOR)];
-        assert_eq!(in_channel(&Member { timed_out: true, ..member(&roles) }, &denied), Permissions::ALL);
-    }
-
-    #[test]
-    fn a_timeout_leaves_reading() {
-        let quiet = Member { timed_out: true, ..member(&[]) };
-        assert_eq!(in_channel(&quiet, &[]), Permissions(VIEW));
-    }
-}
+mod tests;

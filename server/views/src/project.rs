@@ -79,7 +79,7 @@ pub async fn project(tx: &Tx, event: NewEvent<'_>) -> Result<(), StoreError> {
         ("nexus.guild", "") => guild::project_guild(tx, event, &content).await,
         ("nexus.channel", channel) => guild::project_channel(tx, event, channel, &content).await,
         ("nexus.role", key) => guild::project_role(tx, event, key, &content).await,
-        ("nexus.member", _) => guild::project_member(tx, event, &content).await,
+        ("nexus.member", key) => guild::project_member(tx, event, key, &content).await,
         ("nexus.overwrite", key) => guild::project_overwrite(tx, event, key, &content).await,
         _ => Ok(()),
     }

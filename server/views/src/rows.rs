@@ -8,6 +8,26 @@ use nexus_event_store::{
 };
 use serde::{Deserialize, Serialize};
 
+/// A value whose row of an older version is still read.
+macro_rules! upgraded_value {
+    ($type:ty, $version:literal, $old_version:literal => $old:ty) => {
+        impl nexus_event_store::codec::Value for $type {
+            fn encode(&self) -> Vec<u8> {
+                nexus_event_store::codec::encode_versioned($version, self)
+            }
+            fn decode(bytes: &nexus_event_store::Bytes) -> Option<Self> {
+                match bytes.split_first()? {
+                    (&$version, body) => nexus_event_store::codec::decode_postcard(body),
+                    (&$old_version, body) => {
+                        nexus_event_store::codec::decode_postcard::<$old>(body).map(Into::into)
+                    }
+                    _ => None,
+                }
+            }
+        }
+    };
+}
+
 /// What a user is in a room.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Membership {
@@ -171,8 +191,27 @@ pub struct GuildRow {
     pub owner: UserNo,
     /// Discord's feature names.
     pub features: Vec<String>,
+    /// Who carries out what members' roles allow: user ids, the home steward among them.
+    pub stewards: Vec<String>,
+    /// Whether other servers have each event signed by the guild's own server before they take it.
+    pub strict: bool,
+    /// State keys under which `nexus.member` cannot be read: those members are as if timed out for good.
+    pub unread_members: Vec<String>,
 }
-versioned_value!(GuildRow, 1);
+
+#[derive(Deserialize)]
+struct GuildRowV1 {
+    owner: UserNo,
+    features: Vec<String>,
+}
+
+impl From<GuildRowV1> for GuildRow {
+    fn from(old: GuildRowV1) -> Self {
+        let (stewards, unread_members) = (Vec::new(), Vec::new());
+        Self { owner: old.owner, features: old.features, stewards, strict: false, unread_members }
+    }
+}
+upgraded_value!(GuildRow, 2, 1 => GuildRowV1);
 
 /// A role: what `nexus.role` says.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -193,8 +232,32 @@ pub struct RoleRow {
     pub mentionable: bool,
     /// Belongs to a bot.
     pub managed: bool,
+    /// The bot it belongs to.
+    pub bot: Option<UserNo>,
+    /// What it says is gone: it gives nothing any more, and goes on denying.
+    pub unreadable: bool,
 }
-versioned_value!(RoleRow, 1);
+
+#[derive(Deserialize)]
+struct RoleRowV1 {
+    id: u64,
+    name: String,
+    color: u32,
+    hoist: bool,
+    position: i64,
+    permissions: u64,
+    mentionable: bool,
+    managed: bool,
+}
+
+impl From<RoleRowV1> for RoleRow {
+    fn from(old: RoleRowV1) -> Self {
+        let RoleRowV1 { id, name, color, hoist, position, permissions, mentionable, managed } = old;
+        let (bot, unreadable) = (None, false);
+        Self { id, name, color, hoist, position, permissions, mentionable, managed, bot, unreadable }
+    }
+}
+upgraded_value!(RoleRow, 2, 1 => RoleRowV1);
 
 /// A guild member beyond the membership: what `nexus.member` says.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -215,6 +278,8 @@ pub enum OverwriteTarget {
     Role(u64),
     /// A member.
     Member(UserNo),
+    /// Nobody knows any more: it denies everyone everything.
+    Unreadable,
 }
 
 /// A permission overwrite: what `nexus.overwrite` says.
@@ -228,6 +293,16 @@ pub struct OverwriteRow {
     pub deny: u64,
 }
 versioned_value!(OverwriteRow, 1);
+
+/// A channel as the keys of its overwrites name it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OverwriteChannelRow {
+    /// The channel.
+    pub channel: RoomNo,
+    /// The first event that made it one of the guild.
+    pub since: EventNo,
+}
+versioned_value!(OverwriteChannelRow, 1);
 
 table! {
     /// Memberships of a user: (user, room).
@@ -286,4 +361,10 @@ table! {
 table! {
     /// A channel's overwrites by their state key in the guild: (channel, state key).
     GuildOverwrites = numbers::GUILD_OVERWRITES, "guild_overwrites", (RoomNo, Text) => OverwriteRow
+}
+table! {
+    /// Which channel the first part of an overwrite's state key stands for, and the event that made it a
+    /// channel: (guild, first part).
+    OverwriteChannels = numbers::OVERWRITE_CHANNELS, "overwrite_channels",
+        (RoomNo, Text) => OverwriteChannelRow
 }

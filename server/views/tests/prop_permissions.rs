@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 
 use nexus_event_store::UserNo;
 use nexus_views::{
-    OverwriteTarget, Permissions,
-    permissions::{Member, in_channel, in_guild},
+    ChannelKind, OverwriteTarget, Permissions,
+    permissions::{HeldRole, Member, Place, in_channel, in_guild},
     rows::OverwriteRow,
 };
 use proptest::{collection::vec, prelude::*};
@@ -18,20 +18,29 @@ struct Case {
     owner: bool,
     timed_out: bool,
     everyone: u64,
-    roles: Vec<(u64, u64)>,
+    /// Id, bits, and whether it was emptied.
+    roles: Vec<(u64, u64, bool)>,
+    kind: ChannelKind,
+    in_thread: bool,
     overwrites: Vec<OverwriteRow>,
 }
 
 fn with_member<T>(case: &Case, ask: impl FnOnce(&Member<'_>) -> T) -> T {
-    let roles: Vec<(u64, Permissions)> =
-        case.roles.iter().map(|(id, bits)| (*id, Permissions(*bits))).collect();
+    let held = |id: u64, bits: u64, unreadable: bool| HeldRole { id, bits: Permissions(bits), unreadable };
+    let roles: Vec<HeldRole> =
+        case.roles.iter().map(|(id, bits, unreadable)| held(*id, *bits, *unreadable)).collect();
     ask(&Member {
         user: ME,
         is_owner: case.owner,
         timed_out: case.timed_out,
-        everyone: Permissions(case.everyone),
+        everyone: held(0, case.everyone, false),
         roles: &roles,
     })
+}
+
+fn ask(case: &Case) -> Permissions {
+    let place = Place { kind: case.kind, in_thread: case.in_thread, overwrites: &case.overwrites };
+    with_member(case, |member| in_channel(member, &place))
 }
 
 /// Mostly without ADMINISTRATOR, which would decide everything.
@@ -47,8 +56,9 @@ fn bits() -> impl Strategy<Value = u64> {
 
 fn target() -> impl Strategy<Value = OverwriteTarget> {
     prop_oneof![
-        (0..4u64).prop_map(OverwriteTarget::Role),
-        (6..9u64).prop_map(|user| OverwriteTarget::Member(UserNo(user))),
+        12 => (0..4u64).prop_map(OverwriteTarget::Role),
+        1 => Just(OverwriteTarget::Unreadable),
+        9 => (6..9u64).prop_map(|user| OverwriteTarget::Member(UserNo(user))),
     ]
 }
 
@@ -57,7 +67,9 @@ prop_compose! {
         owner in prop::bool::weighted(0.1),
         timed_out in prop::bool::weighted(0.2),
         everyone in bits(),
-        roles in vec((1..4u64, bits()), 0..4),
+        roles in vec((1..4u64, bits(), prop::bool::weighted(0.1)), 0..4),
+        kind in prop::sample::select(ChannelKind::NAMES.map(|(kind, _)| kind).to_vec()),
+        in_thread in prop::bool::weighted(0.2),
         overwrites in vec((target(), bits(), bits()), 0..8),
     ) -> Case {
         // One overwrite per target and one set of bits per role, as the state has them.
@@ -68,8 +80,8 @@ prop_compose! {
             .map(|(target, allow, deny)| OverwriteRow { target, allow, deny })
             .collect();
         let mut ids = BTreeSet::new();
-        let roles = roles.into_iter().filter(|(id, _)| ids.insert(*id)).collect();
-        Case { owner, timed_out, everyone, roles, overwrites }
+        let roles = roles.into_iter().filter(|(id, ..)| ids.insert(*id)).collect();
+        Case { owner, timed_out, everyone, roles, kind, in_thread, overwrites }
     }
 }
 
@@ -78,7 +90,7 @@ fn has(bits: u64, one: Permissions) -> bool {
 }
 
 fn by_role(case: &Case, one: Permissions) -> bool {
-    has(case.everyone, one) || case.roles.iter().any(|(_, bits)| has(*bits, one))
+    has(case.everyone, one) || case.roles.iter().any(|(_, bits, emptied)| !emptied && has(*bits, one))
 }
 
 fn may_everything(case: &Case) -> bool {
@@ -87,9 +99,12 @@ fn may_everything(case: &Case) -> bool {
 
 /// What one level of overwrites says of one bit: any of its allows wins over its denials.
 fn level(case: &Case, one: Permissions, concerns: impl Fn(OverwriteTarget) -> bool) -> Option<bool> {
+    let emptied = |target: OverwriteTarget| {
+        case.roles.iter().any(|(id, _, emptied)| *emptied && target == OverwriteTarget::Role(*id))
+    };
     let mut said = None;
     for overwrite in case.overwrites.iter().filter(|overwrite| concerns(overwrite.target)) {
-        if has(overwrite.allow, one) {
+        if has(overwrite.allow, one) && !emptied(overwrite.target) {
             return Some(true);
         }
         if has(overwrite.deny, one) {
@@ -99,9 +114,28 @@ fn level(case: &Case, one: Permissions, concerns: impl Fn(OverwriteTarget) -> bo
     said
 }
 
+/// What concerns the guild as a whole, which no overwrite changes.
+const OF_THE_GUILD: [Permissions; 12] = [
+    Permissions::KICK_MEMBERS,
+    Permissions::BAN_MEMBERS,
+    Permissions::ADMINISTRATOR,
+    Permissions::MANAGE_GUILD,
+    Permissions::VIEW_AUDIT_LOG,
+    Permissions::VIEW_GUILD_INSIGHTS,
+    Permissions::CHANGE_NICKNAME,
+    Permissions::MANAGE_NICKNAMES,
+    Permissions::MANAGE_GUILD_EXPRESSIONS,
+    Permissions::MODERATE_MEMBERS,
+    Permissions::VIEW_CREATOR_MONETIZATION_ANALYTICS,
+    Permissions::CREATE_GUILD_EXPRESSIONS,
+];
+
 /// One bit by roles and overwrites alone: the most particular level that says anything decides.
 fn granted(case: &Case, one: Permissions) -> bool {
-    let held = |id: u64| case.roles.iter().any(|(role, _)| *role == id);
+    if OF_THE_GUILD.contains(&one) {
+        return by_role(case, one);
+    }
+    let held = |id: u64| case.roles.iter().any(|(role, ..)| *role == id);
     level(case, one, |target| target == OverwriteTarget::Member(ME))
         .or_else(|| level(case, one, |target| matches!(target, OverwriteTarget::Role(id) if held(id))))
         .or_else(|| level(case, one, |target| target == OverwriteTarget::Role(0)))
@@ -123,9 +157,15 @@ fn may_in_channel(case: &Case, one: Permissions) -> bool {
     if may_everything(case) {
         return true;
     }
-    let can_send = granted(case, Permissions::SEND_MESSAGES) && !case.timed_out;
-    granted(case, one)
+    let sends =
+        if case.in_thread { Permissions::SEND_MESSAGES_IN_THREADS } else { Permissions::SEND_MESSAGES };
+    let can_send = granted(case, sends);
+    let is_spoken = matches!(case.kind, ChannelKind::Voice | ChannelKind::Stage);
+    let is_outside = is_spoken && !granted(case, Permissions::CONNECT);
+    (if one == Permissions::SEND_MESSAGES { can_send } else { granted(case, one) })
         && granted(case, Permissions::VIEW_CHANNEL)
+        && !case.overwrites.iter().any(|overwrite| overwrite.target == OverwriteTarget::Unreadable)
+        && (one == Permissions::VIEW_CHANNEL || !is_outside)
         && (READING.contains(&one) || !case.timed_out)
         && (can_send || !SENDING.contains(&one))
 }
@@ -139,7 +179,7 @@ proptest! {
 
     #[test]
     fn each_bit_in_a_channel_is_what_the_prose_says(case in any_case()) {
-        let held = with_member(&case, |member| in_channel(member, &case.overwrites));
+        let held = ask(&case);
         for (name, one) in Permissions::NAMES {
             prop_assert_eq!(held.contains(*one), may_in_channel(&case, *one), "{}", name);
         }
@@ -159,7 +199,6 @@ proptest! {
         let mut turned = case.clone();
         turned.roles.reverse();
         turned.overwrites.reverse();
-        let ask = |case: &Case| with_member(case, |member| in_channel(member, &case.overwrites));
         prop_assert_eq!(ask(&case), ask(&turned));
     }
 }

@@ -1,12 +1,13 @@
 //! Unit tests of [`auth`](super).
 
 use expect_test::expect;
+use ruma::OwnedEventId;
 use serde_json::{Value, json, value::to_raw_value};
 
 use super::{AuthError, auth_types, authorise, authorise_by_auth_events};
 use crate::{
     Draft, Pdu, RoomVersion, build,
-    support::{Act, Room, TestServer, message_draft, object, user},
+    support::{Act, Room, TestServer, cited, message_draft, object, user},
 };
 
 fn cites(version: RoomVersion, kind: &str, state_key: Option<&str>, content: Value) -> String {
@@ -161,17 +162,23 @@ fn citing_what_one_must_not_cite_is_refused() {
     let act = || Act { sender: "bob", kind: "m.room.message", state_key: None, content: json!({}), ts: 9 };
     let honest = room.build_on(&main, act());
     let join_rules = main.state[&("m.room.join_rules".to_owned(), String::new())].clone();
-    let with_citations = |auth_events| {
+    let with_citations = |auth_events: Vec<OwnedEventId>| {
         let draft = Draft {
             room_id: Some(honest.room_id().to_owned()),
             sender: user("bob"),
-            auth_events,
+            auth_events: room.citations(auth_events.iter()),
             ..message_draft("hi")
         };
         build(RoomVersion::V12, draft, &room.server).unwrap()
     };
     let verdict = |pdu: &Pdu| format!("{:?}", room.authorise(&main, pdu));
-    let unknown = with_citations(vec!["$unknown".try_into().unwrap()]);
+    let unknown = Draft {
+        room_id: Some(honest.room_id().to_owned()),
+        sender: user("bob"),
+        auth_events: vec![cited("$unknown")],
+        ..message_draft("hi")
+    };
+    let unknown = build(RoomVersion::V12, unknown, &room.server).unwrap();
     let mut twice = honest.auth_events().to_vec();
     twice.push(twice[0].clone());
     let unexpected = with_citations(vec![join_rules.clone()]);

@@ -7,7 +7,7 @@ use serde_json::json;
 use super::{BuildError, Draft, build};
 use crate::{
     EVENT_BYTES_MAX, RoomVersion,
-    support::{TestServer, message_draft, object, user},
+    support::{TestServer, cited, message_draft, object, of_version, user},
 };
 
 fn server() -> TestServer {
@@ -37,11 +37,14 @@ fn create() -> Draft {
 }
 
 fn check(version: RoomVersion, draft: Draft, expected: Expect) {
-    let pdu = build(version, draft, &server()).unwrap();
+    let pdu = build(version, of_version(version, draft), &server()).unwrap();
     expected.assert_eq(&format!("{} in {}\n{}\n", pdu.event_id(), pdu.room_id(), pdu.json()));
 
     let object = pdu.to_canonical_object();
-    assert_eq!(pdu.event_id().as_str(), format!("${}", reference_hash(&object, version.rules()).unwrap()));
+    if !version.names_its_events() {
+        let hash = reference_hash(&object, version.rules()).unwrap();
+        assert_eq!(pdu.event_id().as_str(), format!("${hash}"));
+    }
     assert!(matches!(verify_event(&server().keys(), &object, version.rules()), Ok(Verified::All)));
 }
 
@@ -53,6 +56,42 @@ fn a_message_with_text_beyond_ascii() {
         expect![[r#"
         $jDvnwcMJ731j7uyjIZqze05BTD8ojFWimLZ9OHcDWzU in !room:a.example
         {"auth_events":["$auth"],"content":{"body":"日本 \u0000\u001f\"\\/ 🎉","msgtype":"m.text"},"depth":7,"hashes":{"sha256":"igxCr+WY+Z2xcv1sx/XJRu3ZRLvQkl9wfE5xX45fey4"},"origin_server_ts":1700000000000,"prev_events":["$prev"],"room_id":"!room:a.example","sender":"@alice:a.example","signatures":{"a.example":{"ed25519:t1":"L5/Du7cbJ3ISI6+gu/MOEzG5NPt8O9KYRCl8rQfcPOKhgowyKZhZ/HL5RipHOrtm5dpvejfC1Ksfmy9RzuHJCA"}},"type":"m.room.message"}
+    "#]],
+    );
+}
+
+#[test]
+fn a_message_of_version_1_carries_its_id_and_the_hashes_of_what_it_cites() {
+    check(
+        RoomVersion::V1,
+        message_draft("hi"),
+        expect![[r#"
+        $XzSmup7by829niJlrO4x9w:a.example in !room:a.example
+        {"auth_events":[["$auth",{"sha256":"aGFzaA"}]],"content":{"body":"hi","msgtype":"m.text"},"depth":7,"event_id":"$XzSmup7by829niJlrO4x9w:a.example","hashes":{"sha256":"KCuHDI80LEJ2ni4482dJ14ImPqbMfnQAAou94Rom78M"},"origin_server_ts":1700000000000,"prev_events":[["$prev",{"sha256":"aGFzaA"}]],"room_id":"!room:a.example","sender":"@alice:a.example","signatures":{"a.example":{"ed25519:t1":"MRjD2bATRiGMi9xiY/g0PxJxbkH1KjxZUFkXDVN/S3bAoCBbblyPyV+waxOOBja0GAZqEBFgkq607y1O/4GdBw"}},"type":"m.room.message"}
+    "#]],
+    );
+}
+
+#[test]
+fn a_message_of_version_3_has_an_id_in_the_standard_alphabet() {
+    check(
+        RoomVersion::V3,
+        message_draft("hi"),
+        expect![[r#"
+        $Dgk0//utIMIsLt/ZNRMWLYxZb34NYqCaXna26fHj9sE in !room:a.example
+        {"auth_events":["$auth"],"content":{"body":"hi","msgtype":"m.text"},"depth":7,"hashes":{"sha256":"YJhujKvxCCuIzl1c/BlwHblurfORTMu+n74L+qL6IwI"},"origin_server_ts":1700000000000,"prev_events":["$prev"],"room_id":"!room:a.example","sender":"@alice:a.example","signatures":{"a.example":{"ed25519:t1":"8CLENgznDKFXEwN2ZjCP9rflMvwoYmYQzd95IeU8OGiAGX2H+eeAQQCBMwXmT9lfnieKl5ayR18PUpcSWujnCQ"}},"type":"m.room.message"}
+    "#]],
+    );
+}
+
+#[test]
+fn a_message_of_version_4_has_an_id_in_the_url_safe_alphabet() {
+    check(
+        RoomVersion::V4,
+        message_draft("hi"),
+        expect![[r#"
+        $Dgk0__utIMIsLt_ZNRMWLYxZb34NYqCaXna26fHj9sE in !room:a.example
+        {"auth_events":["$auth"],"content":{"body":"hi","msgtype":"m.text"},"depth":7,"hashes":{"sha256":"YJhujKvxCCuIzl1c/BlwHblurfORTMu+n74L+qL6IwI"},"origin_server_ts":1700000000000,"prev_events":["$prev"],"room_id":"!room:a.example","sender":"@alice:a.example","signatures":{"a.example":{"ed25519:t1":"8CLENgznDKFXEwN2ZjCP9rflMvwoYmYQzd95IeU8OGiAGX2H+eeAQQCBMwXmT9lfnieKl5ayR18PUpcSWujnCQ"}},"type":"m.room.message"}
     "#]],
     );
 }
@@ -101,7 +140,7 @@ fn refusal(version: RoomVersion, draft: Draft) -> String {
 fn drafts_that_are_no_events() {
     let plain = || message_draft("hi");
     let long = "x".repeat(256);
-    let ids = |count: usize| vec!["$id".try_into().unwrap(); count];
+    let ids = |count: usize| vec![cited("$id"); count];
     let cases = [
         (RoomVersion::V12, Draft { event_type: long.clone(), ..plain() }),
         (RoomVersion::V12, Draft { state_key: Some(long), ..plain() }),
@@ -114,6 +153,7 @@ fn drafts_that_are_no_events() {
             RoomVersion::V12,
             Draft { room_id: Some("!id".try_into().unwrap()), auth_events: ids(1), ..plain() },
         ),
+        (RoomVersion::V2, plain()),
         (RoomVersion::V12, Draft { depth: 1 << 53, ..plain() }),
         (RoomVersion::V12, Draft { sender: "@eve:b.example".try_into().unwrap(), ..plain() }),
     ];
@@ -128,6 +168,7 @@ fn drafts_that_are_no_events() {
         event format: field prev_events has 21 entries, the limit is 20
         event format: field auth_events has 11 entries, the limit is 10
         event format: auth_events cite the create event
+        event format: field prev_events cites an event without its hash
         event format: field depth is out of range
         sign for @eve:b.example as another server
     "#]]
@@ -154,7 +195,7 @@ fn the_parsed_fields_are_those_of_the_draft() {
     assert_eq!(pdu.state_key(), Some("key"));
     assert_eq!(pdu.content().get(), r#"{"body":"hi","msgtype":"m.text"}"#);
     assert_eq!(pdu.origin_server_ts(), draft.origin_server_ts);
-    assert_eq!(pdu.prev_events(), draft.prev_events);
-    assert_eq!(pdu.auth_events(), draft.auth_events);
+    assert_eq!(pdu.prev_events(), ["$prev"]);
+    assert_eq!(pdu.auth_events(), ["$auth"]);
     assert_eq!((pdu.depth(), pdu.redacts(), pdu.version()), (7, None, RoomVersion::V11));
 }

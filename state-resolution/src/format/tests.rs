@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::{EVENT_BYTES_MAX, check_format};
 use crate::{
     RoomVersion, build,
-    support::{TestServer, message_draft, object},
+    support::{TestServer, message_draft, object, of_version},
 };
 
 fn message() -> CanonicalJsonObject {
@@ -117,6 +117,15 @@ fn a_create_event_names_its_room_only_where_the_version_says_so() {
         })
         .collect();
     expect![[r#"
+        1: named Err(Missing { field: "event_id" }), unnamed Err(Missing { field: "room_id" })
+        2: named Err(Missing { field: "event_id" }), unnamed Err(Missing { field: "room_id" })
+        3: named Ok(()), unnamed Err(Missing { field: "room_id" })
+        4: named Ok(()), unnamed Err(Missing { field: "room_id" })
+        5: named Ok(()), unnamed Err(Missing { field: "room_id" })
+        6: named Ok(()), unnamed Err(Missing { field: "room_id" })
+        7: named Ok(()), unnamed Err(Missing { field: "room_id" })
+        8: named Ok(()), unnamed Err(Missing { field: "room_id" })
+        9: named Ok(()), unnamed Err(Missing { field: "room_id" })
         10: named Ok(()), unnamed Err(Missing { field: "room_id" })
         11: named Ok(()), unnamed Err(Missing { field: "room_id" })
         12: named Err(Forbidden { field: "room_id" }), unnamed Ok(())
@@ -135,6 +144,58 @@ fn the_create_event_is_not_cited_where_the_room_id_implies_it() {
 }
 
 #[test]
+fn before_version_3_an_event_names_itself_and_cites_by_hash() {
+    let server = TestServer::new("a.example");
+    let built = build(RoomVersion::V1, of_version(RoomVersion::V1, message_draft("hi")), &server).unwrap();
+    let cases = [
+        ("event_id", json!("$opaque:a.example")),
+        ("event_id", json!("$hash")),
+        ("event_id", json!("opaque:a.example")),
+        ("event_id", json!(1)),
+        ("event_id", Value::Null),
+        ("auth_events", json!([["$id:a.example", {}]])),
+        ("auth_events", json!([["$id:a.example", { "sha256": 1 }]])),
+        ("auth_events", json!(["$id:a.example"])),
+        ("auth_events", json!([["$id:a.example"]])),
+        ("auth_events", json!([["$id:a.example", {}, {}]])),
+        ("auth_events", json!([["$id:a.example", "hash"]])),
+        ("auth_events", json!([[{}, {}]])),
+        ("prev_events", json!(vec![json!(["$id:a.example", {}]); 21])),
+    ];
+    let table: String = cases
+        .into_iter()
+        .map(|(field, value)| {
+            let shown: String = value.to_string().chars().take(40).collect();
+            let mut event = built.to_canonical_object();
+            event.remove(field);
+            if !value.is_null() {
+                event.insert(field.to_owned(), serde_json::from_value(value).unwrap());
+            }
+            let verdict = check_format(RoomVersion::V1, &event, 100);
+            format!(
+                "{field} {shown} => {}\n",
+                verdict.map_or_else(|error| error.to_string(), |()| "fine".into())
+            )
+        })
+        .collect();
+    expect![[r#"
+        event_id "$opaque:a.example" => fine
+        event_id "$hash" => field event_id holds an invalid id
+        event_id "opaque:a.example" => field event_id holds an invalid id
+        event_id 1 => field event_id is not a string
+        event_id null => field event_id is missing
+        auth_events [["$id:a.example",{}]] => fine
+        auth_events [["$id:a.example",{"sha256":1}]] => fine
+        auth_events ["$id:a.example"] => field auth_events is not a list of pairs of event id and hashes
+        auth_events [["$id:a.example"]] => field auth_events is not a list of pairs of event id and hashes
+        auth_events [["$id:a.example",{},{}]] => field auth_events is not a list of pairs of event id and hashes
+        auth_events [["$id:a.example","hash"]] => field auth_events is not a list of pairs of event id and hashes
+        auth_events [[{},{}]] => field auth_events is not a string
+        prev_events [["$id:a.example",{}],["$id:a.example",{ => field prev_events has 21 entries, the limit is 20
+    "#]].assert_eq(&table);
+}
+
+#[test]
 fn an_event_may_have_65536_bytes_and_no_more() {
     assert!(check_format(RoomVersion::V11, &message(), EVENT_BYTES_MAX).is_ok());
     let error = check_format(RoomVersion::V11, &message(), EVENT_BYTES_MAX + 1).unwrap_err();
@@ -144,8 +205,11 @@ fn an_event_may_have_65536_bytes_and_no_more() {
 #[test]
 fn what_passes_here_passes_rumas_check() {
     for version in RoomVersion::ALL {
-        let mut event = message();
+        let draft = of_version(version, message_draft("hi"));
+        let built = build(version, draft, &TestServer::new("a.example")).unwrap();
+        let mut event = built.to_canonical_object();
         event.insert("state_key".to_owned(), "日本".into());
+        check_format(version, &event, built.json().len()).unwrap();
         check_pdu_format(&event, &version.rules().event_format).unwrap();
         let nothing = object(json!({}));
         assert!(check_pdu_format(&nothing, &version.rules().event_format).is_err());

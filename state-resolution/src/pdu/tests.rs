@@ -7,11 +7,11 @@ use serde_json::json;
 use super::Pdu;
 use crate::{
     Draft, RoomVersion, build,
-    support::{TestServer, message_draft, object},
+    support::{TestServer, message_draft, object, of_version},
 };
 
 fn built(version: RoomVersion, draft: Draft) -> Pdu {
-    build(version, draft, &TestServer::new("a.example")).unwrap()
+    build(version, of_version(version, draft), &TestServer::new("a.example")).unwrap()
 }
 
 fn stored(version: RoomVersion, json: serde_json::Value) -> Result<Pdu, String> {
@@ -79,12 +79,39 @@ fn where_a_redaction_names_its_target() {
         }
     }
     expect![[r#"
+        both 1: Some("$outer")
+        both 2: Some("$outer")
+        both 3: Some("$outer")
+        both 4: Some("$outer")
+        both 5: Some("$outer")
+        both 6: Some("$outer")
+        both 7: Some("$outer")
+        both 8: Some("$outer")
+        both 9: Some("$outer")
         both 10: Some("$outer")
         both 11: Some("$inner")
         both 12: Some("$inner")
+        bad 1: None
+        bad 2: None
+        bad 3: None
+        bad 4: None
+        bad 5: None
+        bad 6: None
+        bad 7: None
+        bad 8: None
+        bad 9: None
         bad 10: None
         bad 11: None
         bad 12: None
+        message 1: None
+        message 2: None
+        message 3: None
+        message 4: None
+        message 5: None
+        message 6: None
+        message 7: None
+        message 8: None
+        message 9: None
         message 10: None
         message 11: None
         message 12: None

@@ -1,6 +1,6 @@
 //! Unit tests of [`resolve`](super).
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use expect_test::{Expect, expect};
 use serde_json::json;
@@ -14,7 +14,7 @@ use crate::{
 /// Fork a room of each version in the same way and show what of the forks the resolved state has.
 fn check(fork: impl Fn(&mut Room, &mut Branch, &mut Branch), expected: Expect) {
     let mut shown = String::new();
-    for version in RoomVersion::ALL {
+    for version in RoomVersion::ALL.into_iter().skip(9) {
         let (mut room, main) = Room::new(version);
         let (mut left, mut right) = (main.clone(), main);
         fork(&mut room, &mut left, &mut right);
@@ -157,9 +157,6 @@ fn agreement_and_emptiness_need_no_source() {
         fn id_of(&self, _: &ruma::EventId) -> Option<u8> {
             None
         }
-        fn auth_chain(&self, _: &[u8]) -> Option<BTreeSet<u8>> {
-            Some(BTreeSet::new())
-        }
     }
     let state = |id: u8| StateSnapshot::from([(("m.room.name".to_owned(), String::new()), id)]);
     assert_eq!(resolve(RoomVersion::V12, &[], &Nothing).unwrap(), BTreeMap::new());
@@ -179,11 +176,8 @@ fn a_missing_auth_event_is_an_error_not_another_result() {
         fn id_of(&self, event_id: &ruma::EventId) -> Option<u32> {
             self.0.id_of(event_id).filter(|id| *id != self.1)
         }
-        fn auth_chain(&self, of: &[u32]) -> Option<BTreeSet<u32>> {
-            self.0.auth_chain(of)
-        }
     }
-    for version in RoomVersion::ALL {
+    for version in RoomVersion::ALL.into_iter().skip(9) {
         let (mut room, main) = Room::new(version);
         let (mut left, mut right) = (main.clone(), main);
         ban(&mut room, &mut left, "alice", "bob", 20);

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use super::{Verified, required_signers, verify, verify_reporting};
 use crate::{
     Pdu, RoomVersion, build,
-    support::{TestServer, message_draft},
+    support::{TestServer, message_draft, of_version},
 };
 
 fn server() -> TestServer {
@@ -17,7 +17,7 @@ fn server() -> TestServer {
 }
 
 fn sent(version: RoomVersion) -> Pdu {
-    build(version, message_draft("hi"), &server()).unwrap()
+    build(version, of_version(version, message_draft("hi")), &server()).unwrap()
 }
 
 /// What a message says after someone changed its JSON on the way.

@@ -5,14 +5,16 @@
 #![allow(dead_code, unreachable_pub, reason = "each test binary uses its own part of the fixtures")]
 #![allow(clippy::unwrap_used, reason = "a fixture that cannot be made is a failed test")]
 
+pub mod graph;
+
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::Arc,
 };
 
 use nexus_state_resolution::{
-    AuthError, Draft, Pdu, ResolutionSource, RoomVersion, Signer, StateSnapshot, auth_types, authorise,
-    build, resolve,
+    AuthError, Citation, Draft, Pdu, ResolutionSource, RoomVersion, Signer, StateSnapshot, auth_types,
+    authorise, build, resolve,
 };
 use ruma::{
     CanonicalJsonObject, EventId, MilliSecondsSinceUnixEpoch, OwnedEventId, OwnedServerName, OwnedUserId,
@@ -70,6 +72,22 @@ pub fn user(name: &str) -> OwnedUserId {
     OwnedUserId::try_from(format!("@{name}:a.example")).unwrap()
 }
 
+/// A citation without a hash, as versions from 3 on have them.
+pub fn cited(id: &str) -> Citation {
+    OwnedEventId::try_from(id).unwrap().into()
+}
+
+/// The draft as `version` can have it: before version 3 with a made-up hash beside every cited id.
+pub fn of_version(version: RoomVersion, draft: Draft) -> Draft {
+    if !version.cites_by_hash() {
+        return draft;
+    }
+    let hashed = |cited: Vec<Citation>| {
+        cited.iter().map(|citation| Citation::with_hash(citation.event_id().to_owned(), "aGFzaA")).collect()
+    };
+    Draft { prev_events: hashed(draft.prev_events), auth_events: hashed(draft.auth_events), ..draft }
+}
+
 /// A draft of a message in no particular place.
 pub fn message_draft(text: &str) -> Draft {
     Draft {
@@ -80,8 +98,8 @@ pub fn message_draft(text: &str) -> Draft {
         content: object(json!({ "body": text, "msgtype": "m.text" })),
         redacts: None,
         origin_server_ts: millis(1_700_000_000_000),
-        prev_events: vec!["$prev".try_into().unwrap()],
-        auth_events: vec!["$auth".try_into().unwrap()],
+        prev_events: vec![cited("$prev")],
+        auth_events: vec![cited("$auth")],
         depth: 7,
     }
 }
@@ -163,11 +181,16 @@ impl Room {
             content: object(act.content),
             redacts: None,
             origin_server_ts: millis(act.ts),
-            prev_events: branch.tip.clone(),
-            auth_events: cited.iter().filter_map(|key| branch.state.get(key).cloned()).collect(),
+            prev_events: self.citations(branch.tip.iter()),
+            auth_events: self.citations(cited.iter().filter_map(|key| branch.state.get(key))),
             depth: depth.unwrap_or(0) + 1,
         };
         build(self.version, draft, &self.server).unwrap()
+    }
+
+    /// How these events of the room are cited.
+    pub fn citations<'a>(&self, ids: impl Iterator<Item = &'a OwnedEventId>) -> Vec<Citation> {
+        ids.map(|id| self.event(id).unwrap().citation().unwrap()).collect()
     }
 
     fn room_id(&self, kind: &str) -> Option<ruma::OwnedRoomId> {
@@ -282,10 +305,5 @@ impl ResolutionSource<u32> for Interned<'_> {
 
     fn id_of(&self, event_id: &EventId) -> Option<u32> {
         self.room.index_of(event_id).map(|index| self.number_of[index])
-    }
-
-    fn auth_chain(&self, of: &[u32]) -> Option<BTreeSet<u32>> {
-        let start = of.iter().flat_map(|id| self.pdu(*id).unwrap().auth_events().to_vec());
-        Some(self.room.chain(start).iter().map(|id| self.id_of(id).unwrap()).collect())
     }
 }

@@ -1,10 +1,10 @@
 //! `POST /_matrix/client/v3/join/{roomIdOrAlias}`, and `POST /rooms/{roomId}/join`, `/leave` and `/invite`
 //!
-//! **Source**: Matrix v1.19, client-server API, "Room membership". Aliases and third-party invites are not
-//! there yet.
+//! **Source**: Matrix v1.19, client-server API, "Room membership". Third-party invites are not there.
 
 use axum::{Json, extract::State};
 use nexus_rooms::Rooms;
+use nexus_views::Views;
 use ruma::RoomId;
 use serde_json::{Value, json};
 
@@ -13,19 +13,18 @@ use crate::{
     body::{Fields, OptionalBody},
     error::ApiError,
     path::{self, Segments},
+    room_name::room_of_name,
 };
 
 /// Joins a room by what the client has of it.
 pub(crate) async fn join_by_name(
     rooms: State<Rooms>,
+    State(views): State<Views>,
     auth: Auth,
     Segments(name): Segments<String>,
     OptionalBody(body): OptionalBody,
 ) -> Result<Json<Value>, ApiError> {
-    if name.starts_with('#') {
-        return Err(ApiError::not_found("there is no room of that alias"));
-    }
-    join_room(rooms, auth, &path::room_id(&name)?, body).await
+    join_room(rooms, auth, &room_of_name(&views, &name).await?, body).await
 }
 
 /// Joins a room.

@@ -9,6 +9,7 @@
 use std::{collections::BTreeSet, sync::Arc};
 
 use axum::extract::State;
+use nexus_accounts::Accounts;
 use nexus_event_store::{RoomNo, world::World};
 use nexus_views::{Event, ViewError, Views};
 use serde::Deserialize;
@@ -19,6 +20,7 @@ use crate::{
     error::ApiError,
     event_json::{RoomIdField, Viewer, events_json},
     filter::{EventFilter, LIMIT_MAX},
+    ignored::Ignored,
     json_out::{JsonText, ObjectWriter},
     path::{self, Segments},
     query::Params,
@@ -39,6 +41,7 @@ pub(crate) struct Query {
 /// A page of a room's history.
 pub(crate) async fn get(
     State(views): State<Views>,
+    State(accounts): State<Accounts>,
     State(world): State<World>,
     Auth(login): Auth,
     Segments(room): Segments<String>,
@@ -55,6 +58,7 @@ pub(crate) async fn get(
     let limit = query.limit.map_or(filter.limit(), |limit| limit.clamp(1, LIMIT_MAX));
     let mut access = Access::check(&views, &path::room_id(&room)?, login.user, &login.user_id).await?;
 
+    let ignored = Ignored::of(&accounts, login.user).await?;
     let newest = match access.until {
         Some(left) => Gap::after_position(left),
         None => Gap::after_position(views.store().visible()),
@@ -66,7 +70,7 @@ pub(crate) async fn get(
         let end = to.map_or(newest, |to| Gap(to.0.min(newest.0)));
         Span { from: Some(start), to: Some(end), newest_first }
     };
-    let choice = Choice { filter: &filter, limit, sight: Some(&mut access.sight) };
+    let choice = Choice { filter: &filter, limit, sight: Some(&mut access.sight), ignored: &ignored };
     let page = read_page(&views, access.room, span, choice).await?;
 
     let viewer = Viewer::new(&login, world.now());

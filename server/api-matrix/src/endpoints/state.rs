@@ -1,7 +1,7 @@
 //! `GET /_matrix/client/v3/rooms/{roomId}/state`, and `GET` and `PUT /state/{eventType}/{stateKey}`
 //!
-//! An empty state key may be written with or without the slash before it. A member event that joins,
-//! leaves or invites is the same command as `/join`, `/leave` or `/invite`.
+//! An empty state key may be written with or without the slash before it. A member event that changes
+//! a membership is the same command as `/join`, `/leave`, `/invite`, `/kick`, `/ban`, `/unban` or `/knock`.
 //!
 //! **Source**: Matrix v1.19, client-server API, "Getting events for a room", "Sending events to a room".
 
@@ -11,9 +11,9 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use nexus_event_store::world::World;
-use nexus_rooms::{Actor, Rooms, SendEvent, Sent};
+use nexus_rooms::{Rooms, SendEvent};
 use nexus_views::{Membership, Views};
-use ruma::{CanonicalJsonObject, CanonicalJsonValue, OwnedUserId, RoomId};
+use ruma::{CanonicalJsonObject, CanonicalJsonValue};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -27,8 +27,6 @@ use crate::{
     path::{self, Segments},
     query::Params,
 };
-
-const MEMBER: &str = "m.room.member";
 
 /// A (type, state key) of a room; the key is empty when the path has none.
 #[derive(Deserialize)]
@@ -53,68 +51,23 @@ pub(crate) async fn put(
     JsonBody(content): JsonBody,
 ) -> Result<Json<Value>, ApiError> {
     let room = path::room_id(&room)?;
-    let actor = auth.actor();
-    if kind == MEMBER
-        && let Some(change) = MembershipChange::of(&rooms, &auth, &room, &key, &content).await?
-    {
-        let sent = change.run(&rooms, &actor, &room, content).await?;
-        return Ok(Json(json!({ "event_id": sent.event_id })));
+    if kind == "m.room.member" {
+        check_membership(&content)?;
+        path::user_id(&key)?;
+        Fields(content.clone()).string("reason")?;
     }
     let event = SendEvent { room, event_type: kind, state_key: Some(key), content, txn: None };
-    let sent = rooms.send(&actor, event).await?;
+    let sent = rooms.send(&auth.actor(), event).await?;
     Ok(Json(json!({ "event_id": sent.event_id })))
 }
 
-/// A member event that is one of the membership commands in disguise.
-enum MembershipChange {
-    Join,
-    Leave,
-    Invite(OwnedUserId),
-}
-
-impl MembershipChange {
-    /// What a member event changes; `None` for what is no more than an event (a profile in one room, a kick).
-    async fn of(
-        rooms: &Rooms,
-        Auth(login): &Auth,
-        room: &RoomId,
-        key: &str,
-        content: &CanonicalJsonObject,
-    ) -> Result<Option<Self>, ApiError> {
-        let is_own = key == login.user_id.as_str();
-        let membership = match content.get("membership") {
-            Some(CanonicalJsonValue::String(text)) => Membership::parse(text),
-            _ => None,
-        };
-        Ok(match membership.ok_or_else(|| ApiError::bad_json("membership must be a membership"))? {
-            Membership::Join if is_own => {
-                let views = rooms.views();
-                let joined = match views.room_no(room).await? {
-                    Some(room) => views.membership(room, login.user).await?,
-                    None => None,
-                };
-                joined.is_none_or(|row| row.membership != Membership::Join).then_some(Self::Join)
-            }
-            Membership::Leave if is_own => Some(Self::Leave),
-            Membership::Invite => Some(Self::Invite(path::user_id(key)?)),
-            Membership::Join | Membership::Leave | Membership::Ban | Membership::Knock => None,
-        })
-    }
-
-    async fn run(
-        self,
-        rooms: &Rooms,
-        actor: &Actor,
-        room: &RoomId,
-        content: CanonicalJsonObject,
-    ) -> Result<Sent, ApiError> {
-        let reason = Fields(content).string("reason")?;
-        Ok(match self {
-            Self::Join => rooms.join(actor, room, reason).await?,
-            Self::Leave => rooms.leave(actor, room, reason).await?,
-            Self::Invite(user) => rooms.invite(actor, room, &user, reason).await?,
-        })
-    }
+/// Whether content says what membership it means.
+fn check_membership(content: &CanonicalJsonObject) -> Result<(), ApiError> {
+    let known = match content.get("membership") {
+        Some(CanonicalJsonValue::String(text)) => Membership::parse(text).is_some(),
+        _ => false,
+    };
+    if known { Ok(()) } else { Err(ApiError::bad_json("membership must be a membership")) }
 }
 
 /// The content of a state event, or with `?format=event` all of it.

@@ -1,12 +1,15 @@
-//! The section of a room that the user is invited to: enough to decide, nothing more.
+//! The section of a room that the user is invited to: enough to decide, nothing more. Invites of users whom
+//! the invited one ignores are not told of.
 
-use nexus_event_store::RoomNo;
-use nexus_views::{MembershipRow, ViewError};
+use std::sync::Arc;
+
+use nexus_event_store::{NodeHash, RoomNo};
+use nexus_views::{Event, MembershipRow, ViewError, Views};
 
 use super::{Client, events_field};
-use crate::{event_json::stripped_json, json_out::ObjectWriter};
+use crate::{event_json::stripped_json, ignored::Ignored, json_out::ObjectWriter};
 
-/// The state that an invited user may know (with the inviter's membership and the invite itself).
+/// The state that may be known of a room before one is in it.
 const SHOWN: [&str; 8] = [
     "m.room.create",
     "m.room.join_rules",
@@ -23,13 +26,14 @@ pub(super) async fn section(
     client: &Client<'_>,
     room: RoomNo,
     row: &MembershipRow,
-) -> Result<String, ViewError> {
+    ignored: &Ignored,
+) -> Result<Option<String>, ViewError> {
     let views = client.views;
     let invite = views.event(client.place(room, row)).await?;
-    let mut events = Vec::new();
-    for kind in SHOWN {
-        events.extend(views.state_event(room, invite.state_after, kind, "").await?);
+    if ignored.has(invite.pdu.sender()) {
+        return Ok(None);
     }
+    let mut events = shown_state(views, room, invite.state_after).await?;
     let inviter = invite.pdu.sender().as_str();
     events.extend(views.state_event(room, invite.state_after, "m.room.member", inviter).await?);
     events.push(invite);
@@ -38,5 +42,18 @@ pub(super) async fn section(
     let mut section = ObjectWriter::begin(&mut out);
     events_field(&mut section, "invite_state", &texts);
     section.end();
-    Ok(out)
+    Ok(Some(out))
+}
+
+/// What may be known of a room before one is in it.
+pub(super) async fn shown_state(
+    views: &Views,
+    room: RoomNo,
+    state: NodeHash,
+) -> Result<Vec<Arc<Event>>, ViewError> {
+    let mut events = Vec::with_capacity(SHOWN.len() + 2);
+    for kind in SHOWN {
+        events.extend(views.state_event(room, state, kind, "").await?);
+    }
+    Ok(events)
 }

@@ -9,6 +9,7 @@ use super::{Client, Moment, events_field, state};
 use crate::{
     access::{Sight, membership_in},
     event_json::{RoomIdField, events_json},
+    ignored::Ignored,
     json_out::{ObjectWriter, push_string},
     timeline::{Choice, Page, Span, read_page},
     token::Gap,
@@ -24,6 +25,7 @@ pub(super) async fn section(
     room: RoomNo,
     row: &MembershipRow,
     account_data: &[String],
+    ignored: &Ignored,
 ) -> Result<Option<String>, ViewError> {
     let since = in_room_since(client, room, row).await?;
     // Who was in the room all the time sees everything that came in it.
@@ -32,7 +34,7 @@ pub(super) async fn section(
         _ => Some(Sight::new(client.views, room, client.user_id, Some(row)).await?),
     };
     let until = Gap::after_position(moment.token.position);
-    let mut page = newest(client, room, since, until, sight.as_mut()).await?;
+    let mut page = newest(client, room, Newest { since, until, sight: sight.as_mut(), ignored }).await?;
     let state = state::before_timeline(client, room, since, &page).await?;
     let typing = client.typing_is_news(room) && client.filter.room.ephemeral.admits_type("m.typing");
     let is_silent = page.items.is_empty() && state.is_empty() && account_data.is_empty() && !typing;
@@ -82,18 +84,28 @@ pub(super) async fn in_room_since(
 /// at `limited` would miss what is left out, and what it has not seen it wants.
 const LIMIT_FOLLOWING: usize = 100;
 
+/// Which of the newest events, for whose eyes.
+pub(super) struct Newest<'a> {
+    /// The client's position.
+    pub(super) since: Option<Position>,
+    /// Up to here.
+    pub(super) until: Gap,
+    /// Whose eyes; `None` when the reader was in the room throughout.
+    pub(super) sight: Option<&'a mut Sight>,
+    /// Who is not heard.
+    pub(super) ignored: &'a Ignored,
+}
+
 /// The newest events between the client's position and `until`.
 pub(super) async fn newest(
     client: &Client<'_>,
     room: RoomNo,
-    since: Option<Position>,
-    until: Gap,
-    sight: Option<&mut Sight>,
+    Newest { since, until, sight, ignored }: Newest<'_>,
 ) -> Result<Page, ViewError> {
     let filter = &client.filter.room.timeline;
     let span = Span { from: since.map(Gap::after_position), to: Some(until), newest_first: true };
     let limit = if since.is_some() { filter.limit_or(LIMIT_FOLLOWING) } else { filter.limit() };
-    read_page(client.views, room, span, Choice { filter, limit, sight }).await
+    read_page(client.views, room, span, Choice { filter, limit, sight, ignored }).await
 }
 
 /// Writes the `timeline`, oldest event first.

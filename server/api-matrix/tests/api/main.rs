@@ -3,7 +3,9 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 mod accounts;
+mod guilds;
 mod http;
+mod moderation;
 mod rooms;
 mod sync;
 mod visibility;

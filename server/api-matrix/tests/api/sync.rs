@@ -11,7 +11,7 @@ fn joined<'a>(answer: &'a Value, room: &str) -> &'a Value {
 }
 
 fn is_silent(answer: &Value) -> bool {
-    answer["rooms"] == json!({ "join": {}, "invite": {}, "leave": {} })
+    answer["rooms"] == json!({ "join": {}, "invite": {}, "knock": {}, "leave": {} })
         && answer["account_data"]["events"] == json!([])
 }
 

@@ -124,6 +124,8 @@ impl Profiles for AccountProfiles {
 /// A running server.
 pub(crate) struct Server {
     router: Router,
+    /// Its commands. Its jobs do not run until a test starts them.
+    pub(crate) rooms: Rooms,
     pub(crate) clock: ManualClock,
 }
 
@@ -177,7 +179,7 @@ impl Server {
         let rooms_config = RoomsConfig { default_version: RoomVersion::V12 };
         let rooms = Rooms::new(views.clone(), Arc::new(TestSigner::new()), profiles, rooms_config);
         let config = MatrixConfig { public_url: "http://a.example".to_owned() };
-        Self { router: router(MatrixApi::new(rooms, views, accounts, config)), clock }
+        Self { router: router(MatrixApi::new(rooms.clone(), views, accounts, config)), rooms, clock }
     }
 
     pub(crate) async fn send(&self, request: Request<Body>) -> Reply {

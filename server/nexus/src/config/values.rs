@@ -8,7 +8,7 @@ use std::{
 };
 
 use axum::http::Uri;
-use ruma::RoomVersionId;
+use nexus_state_resolution::RoomVersion;
 use serde::{Deserialize, Deserializer, Serialize, de};
 
 /// An `http://` or `https://` address without a trailing slash; empty where none was given.
@@ -147,15 +147,13 @@ impl fmt::Debug for Secret {
     }
 }
 
-/// The room versions whose rules this server has.
-pub(super) fn room_version<'de, D: Deserializer<'de>>(deserializer: D) -> Result<RoomVersionId, D::Error> {
+/// A room version whose rules this server has.
+pub(super) fn room_version<'de, D: Deserializer<'de>>(deserializer: D) -> Result<RoomVersion, D::Error> {
     let text = String::deserialize(deserializer)?;
-    match text.as_str() {
-        "10" => Ok(RoomVersionId::V10),
-        "11" => Ok(RoomVersionId::V11),
-        "12" => Ok(RoomVersionId::V12),
-        _ => Err(de::Error::custom(format!("room version \"{text}\" is not one of 10, 11, 12"))),
-    }
+    RoomVersion::parse(&text).ok_or_else(|| {
+        let known = RoomVersion::ALL.map(RoomVersion::as_str).join(", ");
+        de::Error::custom(format!("room version \"{text}\" is not one of {known}"))
+    })
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@
 
 use nexus_event_store::{NodeHash, RoomNo, Rows, Scan, StoreError, UserNo};
 use nexus_views::{
-    Membership, Permissions, Reader, permissions,
+    Membership, OverwriteTarget, Permissions, Place, Reader,
     rows::{GuildChannels, GuildOverwrites, OverwriteRow},
 };
 
@@ -89,7 +89,7 @@ impl Decision<'_> {
             return Ok(());
         }
         let overwrites = self.overwrites(channel).await?;
-        let open = everyone_views(self.reader(), guild, &overwrites).await?;
+        let open = self.reader().everyone_views(guild, &overwrites).await?;
         let state = self.room(channel).await?.state;
         if !levels_differ(self.reader(), channel, state, open).await? {
             return Ok(());
@@ -106,36 +106,14 @@ impl Decision<'_> {
         }))
     }
 
-    pub(crate) async fn overwrites(&self, channel: RoomNo) -> Result<Vec<OverwriteRow>, RoomsError> {
-        let scan = Scan::prefix::<GuildOverwrites>(&channel);
-        Ok(self.tx.scan::<GuildOverwrites>(scan).await?.into_iter().map(|(_, row)| row).collect())
-    }
-
     /// Whether one who is a member and nothing more may view a channel with these overwrites.
     pub(crate) async fn everyone_views(
         &self,
         guild: RoomNo,
         overwrites: &[OverwriteRow],
     ) -> Result<bool, RoomsError> {
-        Ok(everyone_views(self.reader(), guild, overwrites).await?)
+        Ok(self.reader().everyone_views(guild, overwrites).await?)
     }
-}
-
-async fn everyone_views<R: Rows>(
-    reader: Reader<'_, R>,
-    guild: RoomNo,
-    overwrites: &[OverwriteRow],
-) -> Result<bool, StoreError> {
-    let everyone = reader.role_permissions(guild, "everyone").await?;
-    let member = permissions::Member {
-        // Nobody has the number 0.
-        user: UserNo(0),
-        is_owner: false,
-        timed_out: false,
-        everyone,
-        roles: &[],
-    };
-    Ok(permissions::in_channel(&member, overwrites).contains(Permissions::VIEW_CHANNEL))
 }
 
 /// Whether the `invite` level of a channel is not what it is to be.
@@ -267,7 +245,7 @@ impl Rooms {
         let scan = Scan::prefix::<GuildOverwrites>(&channel);
         let rows = views.store().scan::<GuildOverwrites>(scan).await?;
         let overwrites: Vec<OverwriteRow> = rows.into_iter().map(|(_, row)| row).collect();
-        let open = everyone_views(views.reader(), guild, &overwrites).await?;
+        let open = views.reader().everyone_views(guild, &overwrites).await?;
         step.looked_at += 1;
         if member.is_none() {
             let state = views.head(channel).await?.state;
@@ -275,7 +253,10 @@ impl Rooms {
                 step.actions.push(Action::Levels { guild, channel });
             }
         }
-        let denied = |row: &OverwriteRow| Permissions(row.deny).contains(Permissions::VIEW_CHANNEL);
+        let denied = |row: &OverwriteRow| {
+            row.target == OverwriteTarget::Unreadable
+                || Permissions(row.deny).contains(Permissions::VIEW_CHANNEL)
+        };
         if open && !overwrites.iter().any(denied) {
             return Ok(None);
         }
@@ -283,8 +264,10 @@ impl Rooms {
         let limit = ACTIONS.saturating_sub(step.actions.len()).max(1);
         let (present, last) = self.present_after(channel, member, limit).await?;
         step.looked_at += limit;
+        let kind = views.info(channel).await?.kind;
         for user in present {
-            let held = views.reader().permissions(guild, Some(&overwrites), user, self.now_ms()).await?;
+            let place = Place { kind, in_thread: false, overwrites: &overwrites };
+            let held = views.reader().permissions(guild, Some(place), user, self.now_ms()).await?;
             if !held.contains(Permissions::VIEW_CHANNEL) {
                 step.actions.push(Action::Settle { guild, channel, user });
             }

@@ -198,7 +198,7 @@ fn a_redaction_does_not_pass_as_a_message() {
 
 #[test]
 fn in_other_rooms_power_decides() {
-    for version in [RoomVersion::V10, RoomVersion::V11, RoomVersion::V12] {
+    for version in RoomVersion::ALL {
         play(async |scene| {
             let new =
                 CreateRoom { version: Some(version), preset: Preset::PublicChat, ..CreateRoom::default() };
@@ -221,7 +221,7 @@ fn in_other_rooms_power_decides() {
 #[test]
 fn the_creation_of_a_room_cannot_be_redacted() {
     play(async |scene| {
-        for version in [RoomVersion::V10, RoomVersion::V12] {
+        for version in RoomVersion::ALL {
             let new = CreateRoom { version: Some(version), ..CreateRoom::default() };
             let made = scene.rooms.create_room(&actor("ana"), new).await.unwrap();
             let room = scene.room(made.room).await;

@@ -205,7 +205,7 @@ fn initial_state_stands_in_for_what_the_preset_would_set() {
 
 #[test]
 fn a_room_that_cannot_be_leaves_nothing() {
-    for version in [RoomVersion::V10, RoomVersion::V11, RoomVersion::V12] {
+    for version in RoomVersion::ALL {
         let member = json!({ "membership": "join" });
         let others_join = vec![initial("m.room.member", "@eve:sim.example", member)];
         check_impossible(CreateRoom { initial_state: others_join, ..of_version(version) });

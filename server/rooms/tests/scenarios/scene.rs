@@ -12,8 +12,11 @@ use nexus_sim::{
     executor::Simulation,
     server::Server,
 };
-use nexus_views::{ChannelKind, Event, Membership, Message, Permissions, TimelineSlice, Views};
-use ruma::{CanonicalJsonObject, CanonicalJsonValue, OwnedRoomId, ServerName, UserId};
+use nexus_views::{
+    ChannelKind, Event, Membership, Message, Permissions, TimelineSlice, Views,
+    state_keys::{member_key, overwrite_key},
+};
+use ruma::{CanonicalJsonObject, CanonicalJsonValue, OwnedRoomId, RoomId, ServerName, UserId};
 use serde_json::{Value, json};
 use tokio::sync::oneshot;
 
@@ -158,9 +161,19 @@ impl Scene {
         self.rooms.send(&actor(name), event).await.unwrap()
     }
 
-    /// What the steward says of roles and overwrites, for which there is no command yet.
+    /// What the steward says of a guild, without a command; members and overwrites under the keys they must
+    /// have.
     pub(crate) async fn decree(&self, guild: &Guild, event_type: &str, state_key: &str, content: Value) {
-        self.send("nexus", state(&guild.room, event_type, state_key, content)).await;
+        let text = |field: &str| content[field].as_str();
+        let key = match (event_type, text("user"), text("channel")) {
+            ("nexus.member", Some(user), _) => member_key(<&UserId>::try_from(user).unwrap()),
+            ("nexus.overwrite", user, Some(channel)) => {
+                let channel = <&RoomId>::try_from(channel).unwrap();
+                overwrite_key(channel, text("role").or(user).unwrap_or(state_key))
+            }
+            _ => state_key.to_owned(),
+        };
+        self.send("nexus", state(&guild.room, event_type, &key, content)).await;
     }
 
     /// Takes permissions from everyone in a channel.

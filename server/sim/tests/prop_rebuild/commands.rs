@@ -6,7 +6,10 @@ use nexus_rooms::{
     Preset, Redact, RoomsError, SendEvent,
 };
 use nexus_state_resolution::RoomVersion;
-use nexus_views::{ChannelKind, Permissions};
+use nexus_views::{
+    ChannelKind, Permissions,
+    state_keys::{member_key, overwrite_key},
+};
 use proptest::prelude::*;
 use ruma::{CanonicalJsonObject, CanonicalJsonValue, OwnedRoomId};
 use serde_json::{Value, json};
@@ -110,7 +113,7 @@ impl World {
     }
 
     async fn make_room(&mut self, who: &str, dice: &mut Dice) {
-        let versions = [RoomVersion::V10, RoomVersion::V11, RoomVersion::V12];
+        let versions = RoomVersion::ALL;
         let presets = [Preset::PublicChat, Preset::PublicChat, Preset::TrustedPrivateChat];
         let forged = InitialState {
             event_type: "nexus.guild".to_owned(),
@@ -238,21 +241,24 @@ impl World {
         let role = dice.one_of(&["everyone", "101", "102"]).to_string();
         let bits = || Permissions::SEND_MESSAGES.with(Permissions::MANAGE_MESSAGES).0.to_string();
         let kept = dice.below(4) > 0;
+        let emptied = dice.below(8) == 0;
         let (kind, key, content) = match dice.below(3) {
+            0 if emptied => ("nexus.role", role, json!({})),
             0 => {
                 ("nexus.role", role, json!({ "name": if kept { "role" } else { "" }, "permissions": bits() }))
             }
             1 => {
                 let content =
                     json!({ "user": user, "roles": [role], "nick": "nick", "timeout_until_ms": 17 });
-                ("nexus.member", format!("hash of {user}"), content)
+                ("nexus.member", member_key(&user), if kept { content } else { json!({}) })
             }
             _ => {
                 let channel = *dice.recent(FEW, &self.channels);
                 let channel = self.rooms.views().room_id(channel).await.unwrap();
                 let mut content = json!({ "channel": channel, "allow": bits(), "deny": "1024" });
                 content[if kept { "role" } else { "nobody" }] = json!(role);
-                ("nexus.overwrite", format!("hash of {channel}"), content)
+                let content = if emptied { json!({}) } else { content };
+                ("nexus.overwrite", overwrite_key(&channel, &role), content)
             }
         };
         let outcome = self.state("nexus", room, kind, &key, content).await;

@@ -170,7 +170,9 @@ fn mistakes_in_the_file_name_the_file_and_the_key() {
     check_error(
         "[rooms]\ndefault_version = \"13\"",
         &[],
-        expect![[r#"DIR/nexus.toml: rooms.default_version: room version "13" is not one of 10, 11, 12"#]],
+        expect![[
+            r#"DIR/nexus.toml: rooms.default_version: room version "13" is not one of 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12"#
+        ]],
     );
     check_error(
         "[registration]\nmode = \"opne\"",
