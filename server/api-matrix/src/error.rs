@@ -15,6 +15,7 @@ use axum::{
 };
 use nexus_accounts::AccountError;
 use nexus_event_store::{StoreError, kv::KvError};
+use nexus_media::MediaError;
 use nexus_rooms::{ModerationRefusal, Rejection, RoomRefusal, RoomsError};
 use serde_json::{Map, Value};
 
@@ -241,6 +242,28 @@ impl From<RoomsError> for ApiError {
             RoomsError::Store(error) => error.into(),
             RoomsError::Internal(_) => internal(&error),
         }
+    }
+}
+
+impl From<MediaError> for ApiError {
+    fn from(error: MediaError) -> Self {
+        let (status, errcode) = match &error {
+            MediaError::Unknown => (StatusCode::NOT_FOUND, "M_NOT_FOUND"),
+            MediaError::NotYetUploaded => (StatusCode::GATEWAY_TIMEOUT, "M_NOT_YET_UPLOADED"),
+            MediaError::AlreadyUploaded => (StatusCode::CONFLICT, "M_CANNOT_OVERWRITE_MEDIA"),
+            MediaError::NotYours => (StatusCode::FORBIDDEN, "M_FORBIDDEN"),
+            MediaError::TooManyReserved { .. } => (StatusCode::TOO_MANY_REQUESTS, "M_LIMIT_EXCEEDED"),
+            MediaError::TooLarge { .. } => (StatusCode::PAYLOAD_TOO_LARGE, "M_TOO_LARGE"),
+            MediaError::Interrupted | MediaError::NotAPicture(_) => (StatusCode::BAD_REQUEST, "M_UNKNOWN"),
+            MediaError::OutOfRange { .. } => (StatusCode::RANGE_NOT_SATISFIABLE, "M_INVALID_PARAM"),
+            MediaError::Storage(_) if error.is_disk_full() => (StatusCode::INSUFFICIENT_STORAGE, "M_UNKNOWN"),
+            MediaError::Storage(cause) => {
+                tracing::error!(error = %cause, "the media storage failed a request");
+                return Self::new(StatusCode::BAD_GATEWAY, "M_UNKNOWN", "the media storage failed");
+            }
+            MediaError::Store(cause) => return cause.clone().into(),
+        };
+        Self::new(status, errcode, error.to_string())
     }
 }
 

@@ -1,6 +1,7 @@
 //! The REST endpoints, one file per family. A handler parses, calls one command or query, and formats.
 
 pub(crate) mod applications;
+pub(crate) mod attachments;
 pub(crate) mod auth;
 pub(crate) mod bans;
 pub(crate) mod channels;

@@ -12,6 +12,7 @@ use axum::{
 };
 use nexus_accounts::AccountError;
 use nexus_event_store::{StoreError, kv::KvError};
+use nexus_media::MediaError;
 use nexus_rooms::{ModerationRefusal, Rejection, RoomsError};
 use serde_json::json;
 
@@ -236,6 +237,22 @@ impl From<AccountError> for ApiError {
             AccountError::NotYours(_) => Self::NotYours,
             AccountError::Stopping => Self::Unavailable,
             AccountError::Store(error) => error.into(),
+        }
+    }
+}
+
+impl From<MediaError> for ApiError {
+    fn from(error: MediaError) -> Self {
+        match error {
+            MediaError::Unknown | MediaError::NotYetUploaded => Self::NoSuchPath,
+            MediaError::TooLarge { .. } => Self::TooLarge,
+            MediaError::Interrupted => Self::NotJson,
+            MediaError::Store(cause) => cause.into(),
+            full @ MediaError::Storage(_) if full.is_disk_full() => Self::NoSpace,
+            other => {
+                tracing::error!(error = %other, "the media storage failed a request");
+                Self::Internal
+            }
         }
     }
 }

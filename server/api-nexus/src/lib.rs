@@ -9,6 +9,7 @@
 
 mod access;
 mod api;
+mod attachment;
 mod auth;
 mod body;
 mod compose;
@@ -16,11 +17,11 @@ mod endpoints;
 mod error;
 mod form;
 mod gateway;
+mod message_body;
 mod message_content;
 mod message_form;
 mod objects;
 mod params;
-mod reason;
 mod router;
 mod snowflake;
 #[cfg(test)]

@@ -4,14 +4,15 @@
 
 use axum::{
     Router,
+    extract::DefaultBodyLimit,
     routing::{delete, get, post, put},
 };
 
 use crate::{
     api::NexusApi,
     endpoints::{
-        applications, auth, bans, channels, directory, gateway_address, guilds, invites, join, members, messages,
-        oauth2, reactions, rooms, typing, users,
+        applications, attachments, auth, bans, channels, directory, gateway_address, guilds, invites, join,
+        members, messages, oauth2, reactions, rooms, typing, users,
     },
     error::ApiError,
     gateway,
@@ -28,6 +29,7 @@ pub fn router(api: NexusApi) -> Router {
     all.route("/", get(gateway::upgrade))
         .route("/gateway", get(gateway::upgrade))
         .route("/gateway/", get(gateway::upgrade))
+        .route("/attachments/{channel_id}/{attachment_id}/{file_name}", get(attachments::get))
         .fallback(no_such_path)
         .method_not_allowed_fallback(no_such_method)
         .with_state(api)
@@ -85,6 +87,7 @@ fn channel_calls() -> Router<NexusApi> {
 fn message_calls() -> Router<NexusApi> {
     const MESSAGE: &str = "/channels/{channel_id}/messages/{message_id}";
     Router::new()
+        .route("/attachments/refresh-urls", post(attachments::refresh))
         .route("/channels/{channel_id}/messages", get(messages::list).post(messages::send))
         .route(MESSAGE, get(messages::get).patch(messages::edit).delete(messages::delete))
         .route(&format!("{MESSAGE}/reactions"), delete(reactions::clear))
@@ -93,6 +96,8 @@ fn message_calls() -> Router<NexusApi> {
             &format!("{MESSAGE}/reactions/{{emoji}}/{{user_id}}"),
             put(reactions::add).delete(reactions::remove),
         )
+        // Files have their own bound, which the operator sets; everything else is bounded where it is read.
+        .layer(DefaultBodyLimit::disable())
 }
 
 async fn no_such_path() -> ApiError {

@@ -46,6 +46,7 @@ pub(crate) struct Request {
 
 impl Request {
     pub(crate) fn new(actor: &Actor, action: &str, reason: Option<&str>) -> Self {
+        let reason = reason.or(actor.reason.as_deref());
         let (action, reason) = (action.to_owned(), reason.map(str::to_owned));
         Self { user: actor.user.to_string(), action, reason }
     }
@@ -54,7 +55,7 @@ impl Request {
     pub(crate) fn actor(&self) -> Result<Actor, RoomsError> {
         let user = ruma::UserId::parse(self.user.as_str())
             .map_err(|error| RoomsError::Internal(error.to_string()))?;
-        Ok(Actor { user, device: String::new() })
+        Ok(Actor { user, device: String::new(), reason: None })
     }
 }
 

@@ -11,6 +11,7 @@ use nexus_state_resolution::{RoomVersion, Signer};
 use nexus_views::Views;
 use ruma::{OwnedEventId, OwnedUserId, ServerName, UserId};
 
+mod aliases;
 mod bots;
 mod channels;
 mod clear_reactions;
@@ -29,13 +30,18 @@ mod locks;
 mod membership;
 mod moderation;
 mod permission;
+mod power;
+mod publish;
 mod redact;
 mod restricted_join;
 mod room_refusal;
 mod send;
 mod slow_mode;
+mod state_checks;
 mod steward;
+pub mod table_list;
 mod typing;
+mod upgrade;
 
 pub use bots::AddBot;
 pub use channels::{ChannelChanges, NewChannel};
@@ -57,6 +63,8 @@ pub struct Actor {
     pub user: OwnedUserId,
     /// The device (of bots and sessions too): transaction ids are per device.
     pub device: String,
+    /// Why, for the audit log, whatever the command.
+    pub reason: Option<String>,
 }
 
 /// A client's idempotency key: the same command with the same key happens once.

@@ -10,11 +10,10 @@ use nexus_event_store::{
 use ruma::OwnedRoomId;
 
 use crate::{
-    ChannelKind, Membership, Reader, ViewError, Views,
+    ChannelKind, Membership, Reader, Thread, ViewError, Views,
     permissions::{self, HeldRole, Permissions, Place},
-    project::is_steward,
     rows::{
-        GuildChannels, GuildMemberRow, GuildMembers, GuildOverwrites, GuildRoles, GuildRow, Guilds, Members,
+        GuildChannels, GuildMemberRow, GuildMembers, GuildOverwrites, GuildRoles, GuildRow, Guilds,
         MembershipRow, OverwriteRow, OverwriteTarget, RoleRow, RoomInfo,
     },
     state_keys::member_key,
@@ -65,6 +64,11 @@ pub struct Channel {
     pub last_message_id: Option<Snowflake>,
     /// Permission overwrites.
     pub overwrites: Vec<Overwrite>,
+    /// When the newest pin was pinned, milliseconds since the Unix epoch.
+    pub last_pin_ms: Option<u64>,
+    /// The thread that this is, in the channel that all else here is about (but `id` and `last_message_id`,
+    /// which are the thread's).
+    pub thread: Option<Thread>,
 }
 
 /// A permission overwrite.
@@ -227,26 +231,6 @@ impl Views {
         }))
     }
 
-    /// The guilds that are open to all and whose name has `query` in it (in any case), oldest first.
-    ///
-    /// # Errors
-    /// Store errors.
-    pub async fn discoverable(&self, query: &str, limit: usize) -> Result<Vec<Guild>, ViewError> {
-        let query = query.to_lowercase();
-        let mut found = Vec::new();
-        for (room, row) in self.store.scan::<Guilds>(Scan::prefix::<Guilds>(&())).await? {
-            if found.len() >= limit {
-                break;
-            }
-            if !row.features.iter().any(|feature| feature == DISCOVERABLE) {
-                continue;
-            }
-            let guild = self.guild(room).await?;
-            found.extend(guild.filter(|guild| guild.name.to_lowercase().contains(&query)));
-        }
-        Ok(found)
-    }
-
     /// The guilds a user is a member of.
     ///
     /// # Errors
@@ -340,6 +324,8 @@ impl Views {
             parent_id,
             last_message_id: last.filter(|id| *id != Snowflake::default()),
             overwrites,
+            last_pin_ms: self.pins(room).await?.first().map(|pin| pin.at_ms),
+            thread: None,
         }))
     }
 
@@ -399,28 +385,6 @@ impl Views {
             timeout_until_ms: extra.timeout_until_ms,
             membership,
         })
-    }
-
-    /// Members of a guild by snowflake after `after`; stewards are left out.
-    ///
-    /// # Errors
-    /// Store errors.
-    pub async fn guild_members(
-        &self,
-        guild: RoomNo,
-        after: Option<Snowflake>,
-        limit: usize,
-    ) -> Result<Vec<GuildMember>, ViewError> {
-        let mut members = Vec::new();
-        for ((_, user), row) in self.store.scan::<Members>(Scan::prefix::<Members>(&guild)).await? {
-            if row.membership == Membership::Join && !is_steward(&self.user_id(user).await?) {
-                members.push(self.member(guild, user, row).await?);
-            }
-        }
-        members.retain(|member| after.is_none_or(|after| member.id > after));
-        members.sort_by_key(|member| member.id);
-        members.truncate(limit);
-        Ok(members)
     }
 
     /// What `user` may do in the guild, or in one of its channels.

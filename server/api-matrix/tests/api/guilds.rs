@@ -15,7 +15,7 @@ struct Guild {
 
 fn actor(user: &User<'_>) -> Actor {
     let user = OwnedUserId::try_from(user.id.as_str()).unwrap();
-    Actor { user, device: "DEVICE".to_owned() }
+    Actor { user, device: "DEVICE".to_owned(), reason: None }
 }
 
 fn object(value: Value) -> CanonicalJsonObject {

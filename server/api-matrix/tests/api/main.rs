@@ -3,10 +3,13 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 mod accounts;
+mod finding;
 mod guilds;
 mod http;
+mod media;
 mod moderation;
 mod rooms;
 mod sync;
+mod upgrades;
 mod visibility;
 mod world;

@@ -18,7 +18,6 @@ use crate::{
     form::{self, Form},
     objects::Objects,
     params::{Path, Query},
-    reason::Reason,
 };
 
 /// The most bans on one page.
@@ -37,14 +36,13 @@ pub(crate) async fn kick(
     State(objects): State<Objects>,
     caller: Caller,
     path: Path,
-    Reason(reason): Reason,
 ) -> Result<StatusCode, ApiError> {
     let guild = objects.guild_of(path.id("guild_id")?, caller.user()).await?;
     let target = match target(&objects, &path).await {
         Err(ApiError::Unknown(Unknown::User)) => return Err(ApiError::Unknown(Unknown::Member)),
         target => target?,
     };
-    rooms.kick_member(&caller.actor(), guild.room, &target, reason).await?;
+    rooms.kick_member(&caller.actor(), guild.room, &target, caller.reason()).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -115,13 +113,12 @@ pub(crate) async fn put(
     State(objects): State<Objects>,
     caller: Caller,
     path: Path,
-    Reason(reason): Reason,
     body::Json(body): body::Json,
 ) -> Result<StatusCode, ApiError> {
     let guild = objects.guild_of(path.id("guild_id")?, caller.user()).await?;
     let target = target(&objects, &path).await?;
     let delete_s = form::read(&body, delete_seconds)?;
-    rooms.ban_member(&caller.actor(), guild.room, &target, delete_s, reason).await?;
+    rooms.ban_member(&caller.actor(), guild.room, &target, delete_s, caller.reason()).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -130,14 +127,13 @@ pub(crate) async fn delete(
     State(objects): State<Objects>,
     caller: Caller,
     path: Path,
-    Reason(reason): Reason,
 ) -> Result<StatusCode, ApiError> {
     let guild = objects.guild_of(path.id("guild_id")?, caller.user()).await?;
     let target = match target(&objects, &path).await {
         Err(ApiError::Unknown(Unknown::User)) => return Err(ApiError::Unknown(Unknown::Ban)),
         target => target?,
     };
-    rooms.unban_member(&caller.actor(), guild.room, &target, reason).await?;
+    rooms.unban_member(&caller.actor(), guild.room, &target, caller.reason()).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -147,7 +143,6 @@ pub(crate) async fn bulk(
     State(objects): State<Objects>,
     caller: Caller,
     path: Path,
-    Reason(reason): Reason,
     body::Json(body): body::Json,
 ) -> Result<Json<Value>, ApiError> {
     let guild = objects.guild_of(path.id("guild_id")?, caller.user()).await?;
@@ -166,7 +161,7 @@ pub(crate) async fn bulk(
     if targets.is_empty() && !failed.is_empty() {
         return Err(ApiError::NobodyBanned);
     }
-    let outcome = rooms.bulk_ban(&caller.actor(), guild.room, targets, delete_s, reason).await?;
+    let outcome = rooms.bulk_ban(&caller.actor(), guild.room, targets, delete_s, caller.reason()).await?;
     let banned = ids_of(&views, &outcome.banned).await?;
     failed.extend(ids_of(&views, &outcome.failed).await?);
     Ok(Json(json!({ "banned_users": banned, "failed_users": failed })))
@@ -210,7 +205,6 @@ pub(crate) async fn prune(
     State(objects): State<Objects>,
     caller: Caller,
     path: Path,
-    Reason(reason): Reason,
     body::Json(body): body::Json,
 ) -> Result<Json<Value>, ApiError> {
     let guild = objects.guild_of(path.id("guild_id")?, caller.user()).await?;
@@ -226,6 +220,6 @@ pub(crate) async fn prune(
         true => Some(rooms.prune_count(&actor, guild.room, &prune).await?),
         false => None,
     };
-    rooms.prune(&actor, guild.room, prune, reason).await?;
+    rooms.prune(&actor, guild.room, prune, caller.reason()).await?;
     Ok(Json(json!({ "pruned": pruned })))
 }
