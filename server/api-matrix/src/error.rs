@@ -16,7 +16,7 @@ use axum::{
 use nexus_accounts::AccountError;
 use nexus_event_store::{StoreError, kv::KvError};
 use nexus_media::MediaError;
-use nexus_rooms::{ModerationRefusal, Rejection, RoomRefusal, RoomsError};
+use nexus_rooms::{GuildRefusal, ModerationRefusal, Rejection, RoomRefusal, RoomsError};
 use serde_json::{Map, Value};
 
 /// A refusal, ready to be sent.
@@ -164,15 +164,11 @@ impl From<Rejection> for ApiError {
             Rejection::Moderation(ModerationRefusal::SlowMode { .. }) => {
                 (StatusCode::TOO_MANY_REQUESTS, "M_LIMIT_EXCEEDED")
             }
-            Rejection::Moderation(
-                ModerationRefusal::UnknownMember
-                | ModerationRefusal::UnknownBan
-                | ModerationRefusal::Outranked
-                | ModerationRefusal::NobodyBanned,
-            ) => (StatusCode::FORBIDDEN, "M_FORBIDDEN"),
+            Rejection::Moderation(ModerationRefusal::UnknownBan | ModerationRefusal::NobodyBanned) => (StatusCode::FORBIDDEN, "M_FORBIDDEN"),
             Rejection::DuplicateReaction => (StatusCode::BAD_REQUEST, "M_DUPLICATE_ANNOTATION"),
             Rejection::UnsupportedRoomVersion => (StatusCode::BAD_REQUEST, "M_UNSUPPORTED_ROOM_VERSION"),
             Rejection::Room(refusal) => of_room(refusal),
+            Rejection::Guild(refusal) => of_guild(*refusal),
             Rejection::RoomInUse => (StatusCode::BAD_REQUEST, "M_ROOM_IN_USE"),
             Rejection::InvalidState { .. } => (StatusCode::BAD_REQUEST, "M_INVALID_ROOM_STATE"),
         };
@@ -182,6 +178,18 @@ impl From<Rejection> for ApiError {
                 refusal.with("retry_after_ms", retry_after_ms)
             }
             _ => refusal,
+        }
+    }
+}
+
+fn of_guild(refusal: GuildRefusal) -> (StatusCode, &'static str) {
+    match refusal {
+        GuildRefusal::UnknownRole | GuildRefusal::UnknownMember | GuildRefusal::UnknownOverwrite => {
+            (StatusCode::NOT_FOUND, "M_NOT_FOUND")
+        }
+        GuildRefusal::InvalidRole => (StatusCode::BAD_REQUEST, "M_BAD_STATE"),
+        GuildRefusal::RoleTooHigh | GuildRefusal::MemberTooHigh | GuildRefusal::OnlyAdministrators => {
+            (StatusCode::FORBIDDEN, "M_FORBIDDEN")
         }
     }
 }
@@ -318,11 +326,16 @@ mod tests {
             Rejection::EventTooLarge { bytes: 70_000, limit: 65_536 },
             Rejection::FieldTooLong { field: "f", bytes: 300, limit: 255 },
             Rejection::DuplicateReaction,
-            Rejection::Moderation(ModerationRefusal::UnknownMember),
             Rejection::Moderation(ModerationRefusal::UnknownBan),
-            Rejection::Moderation(ModerationRefusal::Outranked),
             Rejection::Moderation(ModerationRefusal::NobodyBanned),
             Rejection::Moderation(ModerationRefusal::SlowMode { retry_after_ms: 1500 }),
+            Rejection::Guild(GuildRefusal::UnknownRole),
+            Rejection::Guild(GuildRefusal::UnknownMember),
+            Rejection::Guild(GuildRefusal::UnknownOverwrite),
+            Rejection::Guild(GuildRefusal::InvalidRole),
+            Rejection::Guild(GuildRefusal::RoleTooHigh),
+            Rejection::Guild(GuildRefusal::MemberTooHigh),
+            Rejection::Guild(GuildRefusal::OnlyAdministrators),
             Rejection::Room(RoomRefusal::CannotAuthoriseJoin),
             Rejection::Room(RoomRefusal::CannotGrantJoin),
             Rejection::Room(RoomRefusal::StillMember),
@@ -415,11 +428,16 @@ mod tests {
             EventTooLarge { bytes: 70000, limit: 65536 } -> 413 M_TOO_LARGE
             FieldTooLong { field: "f", bytes: 300, limit: 255 } -> 400 M_INVALID_PARAM
             DuplicateReaction -> 400 M_DUPLICATE_ANNOTATION
-            Moderation(UnknownMember) -> 403 M_FORBIDDEN
             Moderation(UnknownBan) -> 403 M_FORBIDDEN
-            Moderation(Outranked) -> 403 M_FORBIDDEN
             Moderation(NobodyBanned) -> 403 M_FORBIDDEN
             Moderation(SlowMode { retry_after_ms: 1500 }) -> 429 M_LIMIT_EXCEEDED retry_after_ms=1500
+            Guild(UnknownRole) -> 404 M_NOT_FOUND
+            Guild(UnknownMember) -> 404 M_NOT_FOUND
+            Guild(UnknownOverwrite) -> 404 M_NOT_FOUND
+            Guild(InvalidRole) -> 400 M_BAD_STATE
+            Guild(RoleTooHigh) -> 403 M_FORBIDDEN
+            Guild(MemberTooHigh) -> 403 M_FORBIDDEN
+            Guild(OnlyAdministrators) -> 403 M_FORBIDDEN
             Room(CannotAuthoriseJoin) -> 400 M_UNABLE_TO_AUTHORISE_JOIN
             Room(CannotGrantJoin) -> 400 M_UNABLE_TO_GRANT_JOIN
             Room(StillMember) -> 400 M_UNKNOWN

@@ -10,6 +10,7 @@
 mod access;
 mod api;
 mod attachment;
+mod audit_reason;
 mod auth;
 mod body;
 mod compose;

@@ -5,14 +5,14 @@
 use axum::{
     Router,
     extract::DefaultBodyLimit,
-    routing::{delete, get, post, put},
+    routing::{delete, get, patch, post, put},
 };
 
 use crate::{
     api::NexusApi,
     endpoints::{
         applications, attachments, auth, bans, channels, directory, gateway_address, guilds, invites, join,
-        members, messages, oauth2, reactions, rooms, typing, users,
+        member_changes, members, messages, oauth2, overwrites, reactions, roles, rooms, typing, users,
     },
     error::ApiError,
     gateway,
@@ -63,15 +63,31 @@ fn guild_calls() -> Router<NexusApi> {
         .route("/guilds/join", post(join::join))
         .route("/directory", get(directory::list))
         .route("/guilds/{guild_id}", get(guilds::get).patch(guilds::patch).delete(guilds::delete))
-        .route("/guilds/{guild_id}/channels", get(guilds::channels).post(guilds::create_channel))
+        .route(
+            "/guilds/{guild_id}/channels",
+            get(guilds::channels).post(guilds::create_channel).patch(overwrites::move_channels),
+        )
         .route("/guilds/{guild_id}/members", get(members::list))
         .route("/guilds/{guild_id}/members/search", get(members::search))
-        .route("/guilds/{guild_id}/members/{user_id}", get(members::get).delete(bans::kick))
+        .route(
+            "/guilds/{guild_id}/members/{user_id}",
+            get(members::get).patch(member_changes::patch).delete(bans::kick),
+        )
+        .route("/guilds/{guild_id}/members/{user_id}/nick", patch(member_changes::own_nick))
+        .route(
+            "/guilds/{guild_id}/members/{user_id}/roles/{role_id}",
+            put(member_changes::add_role).delete(member_changes::remove_role),
+        )
         .route("/guilds/{guild_id}/bans", get(bans::list))
         .route("/guilds/{guild_id}/bans/{user_id}", get(bans::get).put(bans::put).delete(bans::delete))
         .route("/guilds/{guild_id}/bulk-ban", post(bans::bulk))
         .route("/guilds/{guild_id}/prune", get(bans::prune_count).post(bans::prune))
-        .route("/guilds/{guild_id}/roles", get(guilds::roles))
+        .route("/guilds/{guild_id}/roles", get(roles::list).post(roles::create).patch(roles::move_many))
+        .route("/guilds/{guild_id}/roles/member-counts", get(roles::counts))
+        .route(
+            "/guilds/{guild_id}/roles/{role_id}",
+            get(roles::get).patch(roles::patch).delete(roles::delete),
+        )
         .route("/guilds/{guild_id}/invites", get(guilds::invites))
         .route("/rooms/{room_id}", get(rooms::get))
 }
@@ -79,6 +95,10 @@ fn guild_calls() -> Router<NexusApi> {
 fn channel_calls() -> Router<NexusApi> {
     Router::new()
         .route("/channels/{channel_id}", get(channels::get).patch(channels::patch).delete(channels::delete))
+        .route(
+            "/channels/{channel_id}/permissions/{overwrite_id}",
+            put(overwrites::put).delete(overwrites::delete),
+        )
         .route("/channels/{channel_id}/typing", post(typing::start))
         .route("/channels/{channel_id}/invites", get(invites::list_of_channel).post(invites::create))
         .route("/invites/{code}", get(invites::get).post(invites::accept).delete(invites::delete))
@@ -108,5 +128,7 @@ async fn no_such_method() -> ApiError {
     ApiError::NoSuchMethod
 }
 
+#[cfg(test)]
+mod role_tests;
 #[cfg(test)]
 mod tests;

@@ -13,7 +13,8 @@ use crate::{
     decision::{Decide, Decision, NewPdu},
     error::Rejection,
     guild_state::{guild_join_rules, guild_power_levels},
-    jobs::{Affected, Request, Work},
+    jobs::{Request, Work},
+    permission_change::Affected,
     membership::member_content,
 };
 

@@ -28,7 +28,7 @@ mod plan;
 mod runner;
 mod settle;
 
-pub(crate) use settle::{Affected, CHANNELS_AT_ONCE};
+pub(crate) use settle::CHANNELS_AT_ONCE;
 
 /// A job's place: which kind of work, on which room, and what tells it from others of the kind there.
 pub(crate) type JobKey = (u8, RoomNo, u64);

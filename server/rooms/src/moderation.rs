@@ -1,32 +1,24 @@
-//! Kick, ban, unban, time out: what members of a guild may do to those below them.
+//! Kick, ban and unban: what members of a guild may do to those below them.
 //!
 //! Roles decide, and the hierarchy: nobody touches the owner, an equal, or one who stands higher. The steward
 //! writes the deed into the guild's room; from that commit on the target reads nothing of the guild, and the
 //! channels' memberships follow by a [job](crate::jobs) where there are many.
 //!
-//! **Errors**: [`ModerationRefusal`]. **Source**: `discord-api-docs`, "Guild", and "Permission hierarchy".
+//! **Errors**: [`GuildRefusal`] and [`ModerationRefusal`]. **Source**: `discord-api-docs`, "Guild", and "Permission hierarchy".
 
-use nexus_event_store::{RoomNo, Rows as _, Snowflake, UserNo};
-use nexus_views::{
-    Membership, Permissions,
-    project::is_steward,
-    rows::{GuildMemberRow, GuildMembers},
-};
-use ruma::{CanonicalJsonObject, OwnedUserId, UserId};
-use serde_json::json;
+use nexus_event_store::{RoomNo, Snowflake, UserNo};
+use nexus_views::{Membership, Permissions, project::is_steward};
+use ruma::{OwnedUserId, UserId};
 
 use crate::{
-    Actor, Appended, Profile, Rooms, RoomsError, Sent,
-    content::object,
+    Actor, Appended, GuildRefusal, Profile, Rooms, RoomsError, Sent,
     decision::{Decide, Decision, NewPdu},
-    guild_state::user_state_key,
     jobs::{Ending, Request, Work},
     membership::member_content,
 };
 
 mod bulk;
 mod prune;
-mod rank;
 mod refusal;
 
 pub use bulk::BulkBan;
@@ -39,9 +31,6 @@ pub(crate) const REASON_CHARS: usize = 512;
 
 /// How far back a ban deletes messages at most, in seconds.
 const DELETED_S_MAX: u64 = 7 * 24 * 3600;
-
-/// The longest timeout, in milliseconds: 28 days.
-const TIMEOUT_MS_MAX: u64 = 28 * 24 * 3600 * 1000;
 
 /// What is done to a user.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -122,23 +111,6 @@ impl Rooms {
         reason: Option<String>,
     ) -> Result<(), RoomsError> {
         self.moderate_member(Deed::Unban, actor, guild, target, reason).await.map(drop)
-    }
-
-    /// Times a member out until a moment (milliseconds since the Unix epoch), or ends a timeout.
-    ///
-    /// # Errors
-    /// Refused without MODERATE_MEMBERS, for more than 28 days, for an administrator, and for who does not
-    /// stand below the actor.
-    pub async fn timeout(
-        &self,
-        actor: &Actor,
-        guild: RoomNo,
-        target: &UserId,
-        until_ms: Option<u64>,
-        reason: Option<String>,
-    ) -> Result<(), RoomsError> {
-        check_reason(reason.as_deref())?;
-        self.run(&TimeOut { actor, guild, target, until_ms, reason }).await.map(drop)
     }
 
     /// The guild that a room is, or is a channel of.
@@ -227,14 +199,14 @@ impl Decision<'_> {
         request: &Request,
     ) -> Result<Appended, RoomsError> {
         if is_steward(target_id) {
-            return Err(ModerationRefusal::Outranked.into());
+            return Err(GuildRefusal::MemberTooHigh.into());
         }
         let target = self.actor_no(target_id).await?;
         let row = self.reader().membership(guild, target).await?;
         let before = row.as_ref().map_or(Membership::Leave, |row| row.membership);
         let is_present = matches!(before, Membership::Join | Membership::Invite | Membership::Knock);
         match deed {
-            Deed::Kick if !is_present => return Err(ModerationRefusal::UnknownMember.into()),
+            Deed::Kick if !is_present => return Err(GuildRefusal::UnknownMember.into()),
             Deed::Unban if before != Membership::Ban => return Err(ModerationRefusal::UnknownBan.into()),
             Deed::Ban { .. } if let (Membership::Ban, Some(row)) = (before, &row) => {
                 return self.known(guild, row.event).await;
@@ -242,7 +214,10 @@ impl Decision<'_> {
             Deed::Kick | Deed::Unban | Deed::Ban { .. } => {}
         }
         if deed != Deed::Unban {
-            self.need_above(guild, actor, target).await?;
+            let (own, theirs) = (self.rank_of(guild, actor).await?, self.rank_of(guild, target).await?);
+            if actor == target || theirs >= own {
+                return Err(GuildRefusal::MemberTooHigh.into());
+            }
         }
         if is_present {
             self.forget_member(guild, target, target_id).await?;
@@ -281,72 +256,14 @@ impl Decision<'_> {
     }
 }
 
-struct TimeOut<'a> {
-    actor: &'a Actor,
-    guild: RoomNo,
-    target: &'a UserId,
-    until_ms: Option<u64>,
-    reason: Option<String>,
-}
-
-impl Decide for TimeOut<'_> {
-    type Output = ();
-
-    fn rooms(&self) -> Vec<RoomNo> {
-        vec![self.guild]
-    }
-
-    async fn decide(&self, decision: &mut Decision<'_>) -> Result<(), RoomsError> {
-        let now = decision.now.0;
-        // A moment that is past ends it.
-        let until = self.until_ms.filter(|until| *until > now);
-        if until.is_some_and(|until| until - now > TIMEOUT_MS_MAX) {
-            let problem = "must be within 28 days".to_owned();
-            return Err(crate::Rejection::BadField { field: "communication_disabled_until", problem }.into());
-        }
-        let actor = decision.actor_no(&self.actor.user).await?;
-        decision.need_in_guild(self.guild, actor, Permissions::MODERATE_MEMBERS).await?;
-        let target = decision.member_no(self.guild, self.target).await?;
-        decision.need_above(self.guild, actor, target).await?;
-        let held = decision.permissions(self.guild, None, target).await?;
-        if until.is_some() && held.contains(Permissions::ADMINISTRATOR) {
-            return Err(ModerationRefusal::Outranked.into());
-        }
-        let row = decision.tx.row::<GuildMembers>(&(self.guild, target)).await?.unwrap_or_default();
-        let changed = GuildMemberRow { timeout_until_ms: until, ..row.clone() };
-        if changed == row {
-            return Ok(());
-        }
-        let content = member_state(self.target, &changed);
-        let content =
-            decision.on_behalf_of(self.actor, "member.update", self.reason.as_deref(), content)?;
-        let key = user_state_key(self.target);
-        let event = NewPdu::state(decision.rooms.steward()?, "nexus.member", key, content);
-        decision.append(self.guild, event).await.map(drop)
-    }
-}
-
 impl Decision<'_> {
     /// The number of a member of a guild.
     pub(crate) async fn member_no(&self, guild: RoomNo, user: &UserId) -> Result<UserNo, RoomsError> {
-        let unknown = || RoomsError::from(ModerationRefusal::UnknownMember);
+        let unknown = || RoomsError::from(GuildRefusal::UnknownMember);
         let number = self.reader().user_no(user).await?.ok_or_else(unknown)?;
         let row = self.reader().membership(guild, number).await?;
         row.filter(|row| row.membership == Membership::Join).map(|_| number).ok_or_else(unknown)
     }
-}
-
-/// `nexus.member`
-pub(crate) fn member_state(user: &UserId, row: &GuildMemberRow) -> CanonicalJsonObject {
-    let roles: Vec<String> = row.roles.iter().map(u64::to_string).collect();
-    let mut content = json!({ "user": user, "roles": roles });
-    if let Some(nick) = &row.nick {
-        content["nick"] = json!(nick);
-    }
-    if let Some(until) = row.timeout_until_ms {
-        content["timeout_until_ms"] = json!(until);
-    }
-    object(content)
 }
 
 /// Users by their ids, for commands on many.

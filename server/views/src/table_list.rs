@@ -3,8 +3,8 @@
 use nexus_event_store::table_list::TableInfo;
 
 use crate::rows::{
-    Bans, GuildChannels, GuildMembers, GuildOverwrites, GuildRoles, Guilds, Infos, Members, Memberships, Messages,
-    Reactions, Relations,
+    Bans, GuildChannels, GuildMembers, GuildOverwrites, GuildRoles, Guilds, Infos, Members, Memberships,
+    Messages, OverwriteChannels, Reactions, Relations,
 };
 
 /// The tables of this crate.
@@ -23,5 +23,6 @@ pub fn tables() -> Vec<TableInfo> {
         TableInfo::of::<GuildMembers>(),
         TableInfo::of::<GuildOverwrites>(),
         TableInfo::of::<Bans>(),
+        TableInfo::of::<OverwriteChannels>(),
     ]
 }

@@ -1,8 +1,8 @@
 //! Settling: who is in a channel's room is brought in line with who may view the channel.
 //!
 //! Discord-side readers follow permissions at once; these steps only bring Matrix memberships after them,
-//! and who may invite into a channel (design §3). [`after_permission_change`](Decision::after_permission_change)
-//! is called by whatever changes a role, an overwrite, a member's roles or the owner.
+//! and who may invite into a channel (design §3). They are started by
+//! [`after_permission_change`](Decision::after_permission_change).
 
 use nexus_event_store::{NodeHash, RoomNo, Rows, Scan, StoreError, UserNo};
 use nexus_views::{
@@ -19,49 +19,14 @@ use crate::{
     Rooms, RoomsError,
     decision::{Decide, Decision, NewPdu},
     guild_state::channel_power_levels,
+    permission_change::Affected,
 };
 
 /// A guild with more channels than this is settled by a job; in a smaller one a member who goes leaves the
 /// channels in the same commit.
 pub(crate) const CHANNELS_AT_ONCE: usize = 32;
 
-/// Whom a change of permissions concerns.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Affected {
-    /// Everyone: a role.
-    Everyone,
-    /// Everyone, in one channel: an overwrite.
-    Channel(RoomNo),
-    /// One member, everywhere: their roles, or the guild's owner.
-    Member(UserNo),
-}
-
 impl Decision<'_> {
-    /// To be called once the events that change permissions are appended: who may not view a channel any
-    /// more is taken out of its room by a job, and the channel's power levels follow.
-    pub(crate) async fn after_permission_change(
-        &mut self,
-        guild: RoomNo,
-        affected: Affected,
-    ) -> Result<(), RoomsError> {
-        match affected {
-            Affected::Everyone => {
-                let work = Work::SettleGuild { after: None, member: None, again: false };
-                self.settle_again(guild, work).await
-            }
-            Affected::Channel(channel) => {
-                self.settle_levels(guild, channel).await?;
-                let work = Work::SettleChannel { member: None, again: false };
-                self.settle_again(channel, work).await
-            }
-            Affected::Member(user) => {
-                let work = Work::SettleMember { user, ending: Ending::Unseen, after: None };
-                self.open_job(guild, work);
-                Ok(())
-            }
-        }
-    }
-
     /// A member who is no more leaves the channels of the guild: at once where they are few, else by a job.
     pub(crate) async fn leave_channels(
         &mut self,
@@ -84,7 +49,7 @@ impl Decision<'_> {
     }
 
     /// Sets who may invite into a channel: members where @everyone may view it, stewards where not.
-    pub(super) async fn settle_levels(&mut self, guild: RoomNo, channel: RoomNo) -> Result<(), RoomsError> {
+    pub(crate) async fn settle_levels(&mut self, guild: RoomNo, channel: RoomNo) -> Result<(), RoomsError> {
         if self.reader().info(channel).await?.guild != Some(guild) {
             return Ok(());
         }

@@ -90,7 +90,7 @@ impl Decide for BanMany<'_> {
             }
             match decision.carry_out_deed(deed, self.guild, actor, (target, Channels::ByJob), &request).await {
                 Ok(_) => outcome.banned.push(target.clone()),
-                Err(RoomsError::Rejected(Rejection::Moderation(_))) => outcome.failed.push(target.clone()),
+                Err(RoomsError::Rejected(Rejection::Guild(_))) => outcome.failed.push(target.clone()),
                 Err(error) => return Err(error),
             }
         }

@@ -190,7 +190,7 @@ impl Decision<'_> {
         let actor = self.actor_no(&request.actor()?.user).await?;
         let target = self.reader().user_id(user).await?;
         match self.carry_out_deed(Deed::Kick, guild, actor, (&target, super::Channels::ByJob), request).await {
-            Ok(_) | Err(RoomsError::Rejected(Rejection::Moderation(_) | Rejection::UnknownGuild)) => Ok(()),
+            Ok(_) | Err(RoomsError::Rejected(Rejection::Guild(_) | Rejection::UnknownGuild)) => Ok(()),
             Err(error) => Err(error),
         }
     }

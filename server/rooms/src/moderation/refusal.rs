@@ -5,15 +5,9 @@ use crate::{Rejection, RoomsError};
 /// Why a member was not moderated, or may not write now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ModerationRefusal {
-    /// The target is no member of the guild.
-    #[error("unknown member")]
-    UnknownMember,
     /// The target is not banned.
     #[error("unknown ban")]
     UnknownBan,
-    /// The target does not stand below the actor.
-    #[error("the target does not stand below the actor")]
-    Outranked,
     /// Of many targets none could be banned.
     #[error("nobody could be banned")]
     NobodyBanned,

@@ -150,9 +150,7 @@ fn who_is_banned_does_not_come_in() {
         let guild = scene.guild("ana").await;
         scene.comes_in(&guild, "ana", "ben").await;
         let ben = actor("ben").user;
-        scene
-            .send("nexus", state(&guild.room, "m.room.member", ben.as_str(), json!({ "membership": "ban" })))
-            .await;
+        scene.rooms.ban_member(&actor("ana"), guild.room.no, &ben, 0, None).await.unwrap();
         let invite =
             scene.rooms.create_invite(&actor("ana"), guild.general.no, NewInvite::default()).await.unwrap();
         let refusal = scene.refused(scene.rooms.accept_invite(&actor("ben"), &invite.code)).await;

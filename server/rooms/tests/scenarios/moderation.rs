@@ -1,7 +1,7 @@
 //! Kick, ban, unban, timeouts, pruning: who may, and what becomes of the target.
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
-use nexus_rooms::{GuildChanges, ModerationRefusal, Prune, Rejection};
+use nexus_rooms::{GuildChanges, GuildRefusal, MemberChanges, ModerationRefusal, Prune, Rejection};
 use nexus_views::{BansPage, Membership, Permissions};
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
@@ -12,8 +12,12 @@ use crate::scene::{Guild, Scene, actor, missing, play, text};
 const LOW: &str = "111111111111111111";
 const HIGH: &str = "222222222222222222";
 
-fn refused(refusal: ModerationRefusal) -> Rejection {
-    Rejection::Moderation(refusal)
+fn refused(refusal: GuildRefusal) -> Rejection {
+    Rejection::Guild(refusal)
+}
+
+fn until(timeout: Option<u64>) -> MemberChanges {
+    MemberChanges { timeout_until_ms: Some(timeout), ..MemberChanges::default() }
 }
 
 async fn give(scene: &Scene, guild: &Guild, name: &str, role: &str) {
@@ -63,7 +67,7 @@ fn who_is_kicked_is_out_of_everything_and_may_come_back() {
         assert_eq!((&content["nexus.reason"], &content["reason"]), (&json!("rude"), &json!("rude")));
         let (moderator, ben) = (actor("mod"), actor("ben"));
         let again = scene.rooms.kick_member(&moderator, guild.room.no, &ben.user, None);
-        assert_eq!(scene.refused(again).await, refused(ModerationRefusal::UnknownMember));
+        assert_eq!(scene.refused(again).await, refused(GuildRefusal::UnknownMember));
         scene.comes_in(&guild, "ana", "ben").await;
         assert_eq!(scene.membership(&guild.room, "ben").await, Some(Membership::Join));
     });
@@ -79,11 +83,11 @@ fn nobody_moderates_an_equal_a_higher_one_the_owner_themselves_or_the_steward() 
             [("mod", "max"), ("mod", "boss"), ("boss", "ana"), ("mod", "mod"), ("ana", "ana"), ("ana", "nexus")]
         {
             let (who, whom) = (actor(who), actor(whom).user);
-            let outranked = refused(ModerationRefusal::Outranked);
+            let outranked = refused(GuildRefusal::MemberTooHigh);
             assert_eq!(scene.refused(rooms.kick_member(&who, no, &whom, None)).await, outranked, "{whom}");
             assert_eq!(scene.refused(rooms.ban_member(&who, no, &whom, 0, None)).await, outranked, "{whom}");
             if whom.localpart() != "nexus" {
-                let refusal = scene.refused(rooms.timeout(&who, no, &whom, Some(soon), None)).await;
+                let refusal = scene.refused(rooms.update_member(&who, no, &whom, until(Some(soon)), None)).await;
                 assert_eq!(refusal, outranked, "{whom}");
             }
         }
@@ -127,7 +131,7 @@ fn who_is_banned_cannot_come_back_until_the_ban_is_lifted() {
         assert_eq!(whose, ["@ben:sim.example", "@eve:sim.example"]);
         rooms.unban_member(&actor("mod"), no, &ben.user, None).await.unwrap();
         let again = scene.refused(rooms.unban_member(&actor("mod"), no, &ben.user, None)).await;
-        assert_eq!(again, refused(ModerationRefusal::UnknownBan));
+        assert_eq!(again, Rejection::Moderation(ModerationRefusal::UnknownBan));
         assert_eq!(scene.views().bans(no, BansPage::After(None), 10).await.unwrap().len(), 1);
         rooms.accept_invite(&ben, &invite.code).await.unwrap();
     });
@@ -171,8 +175,8 @@ fn a_timeout_silences_until_it_ends_and_outlasts_leaving() {
         let guild = moderated(scene).await;
         let (rooms, no, ben) = (&scene.rooms, guild.room.no, actor("ben"));
         let now = || scene.simulation.world().now().0;
-        let until = now() + 60_000;
-        rooms.timeout(&actor("mod"), no, &ben.user, Some(until), Some("calm".to_owned())).await.unwrap();
+        let end = now() + 60_000;
+        rooms.update_member(&actor("mod"), no, &ben.user, until(Some(end)), Some("calm".to_owned())).await.unwrap();
         let refusal = scene.refused(rooms.send(&ben, text(&guild.general, "but"))).await;
         assert_eq!(refusal, missing(Permissions::SEND_MESSAGES));
         rooms.leave_guild(&ben, no).await.unwrap();
@@ -181,14 +185,14 @@ fn a_timeout_silences_until_it_ends_and_outlasts_leaving() {
         assert_eq!(refusal, missing(Permissions::SEND_MESSAGES), "still, after coming back");
         scene.wait(Duration::from_secs(61)).await;
         scene.send("ben", text(&guild.general, "better now")).await;
-        rooms.timeout(&actor("mod"), no, &ben.user, Some(now() + 1000), None).await.unwrap();
-        rooms.timeout(&actor("mod"), no, &ben.user, None, None).await.unwrap();
+        rooms.update_member(&actor("mod"), no, &ben.user, until(Some(now() + 1000)), None).await.unwrap();
+        rooms.update_member(&actor("mod"), no, &ben.user, until(None), None).await.unwrap();
         scene.send("ben", text(&guild.general, "thanks")).await;
         let month = now() + 29 * 24 * 3600 * 1000;
-        let refusal = scene.refused(rooms.timeout(&actor("mod"), no, &ben.user, Some(month), None)).await;
+        let refusal = scene.refused(rooms.update_member(&actor("mod"), no, &ben.user, until(Some(month)), None)).await;
         assert!(matches!(refusal, Rejection::BadField { field: "communication_disabled_until", .. }));
-        let refusal = scene.refused(rooms.timeout(&actor("mod"), no, &actor("eve").user, None, None)).await;
-        assert_eq!(refusal, refused(ModerationRefusal::UnknownMember));
+        let refusal = scene.refused(rooms.update_member(&actor("mod"), no, &actor("eve").user, until(None), None)).await;
+        assert_eq!(refusal, refused(GuildRefusal::UnknownMember));
     });
 }
 
@@ -208,7 +212,7 @@ fn a_bulk_ban_tells_who_was_banned_and_who_not() {
         scene.jobs_done().await;
         let too_high = names(&["boss", "ana"]);
         let refusal = scene.refused(rooms.bulk_ban(&actor("mod"), no, too_high, 0, None)).await;
-        assert_eq!(refusal, refused(ModerationRefusal::NobodyBanned));
+        assert_eq!(refusal, Rejection::Moderation(ModerationRefusal::NobodyBanned));
         let many = (0..201).map(|number| actor(&format!("u{number}")).user).collect();
         let refusal = scene.refused(rooms.bulk_ban(&actor("mod"), no, many, 0, None)).await;
         assert!(matches!(refusal, Rejection::BadField { field: "user_ids", .. }));
@@ -260,7 +264,7 @@ fn the_owner_hands_the_guild_over_to_a_member() {
         let to = |name: &str| GuildChanges { owner: Some(actor(name).user), ..GuildChanges::default() };
         let (rooms, no) = (&scene.rooms, guild.room.no);
         let refusal = scene.refused(rooms.update_guild(&actor("ana"), no, to("eve"))).await;
-        assert_eq!(refusal, refused(ModerationRefusal::UnknownMember));
+        assert_eq!(refusal, refused(GuildRefusal::UnknownMember));
         rooms.update_guild(&actor("ana"), no, to("ben")).await.unwrap();
         assert_eq!(scene.permissions(&guild, "ben").await, Permissions::ALL);
         assert_ne!(scene.permissions(&guild, "ana").await, Permissions::ALL);

@@ -267,6 +267,8 @@ impl Scene {
         &self,
         command: impl Future<Output = Result<T, RoomsError>>,
     ) -> Rejection {
+        // What earlier commands left to jobs is none of this one's doing.
+        self.jobs_done().await;
         let (visible, rows) = (self.store().visible(), self.engine.dump());
         let outcome = command.await;
         // Whatever had been staged would be on disk by then.

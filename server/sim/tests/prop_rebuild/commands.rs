@@ -3,7 +3,7 @@
 use nexus_event_store::RoomNo;
 use nexus_rooms::{
     AddBot, ChannelChanges, CreateGuild, CreateRoom, GuildChanges, InitialState, NewChannel, NewInvite,
-    Preset, Redact, RoomsError, SendEvent,
+    MemberChanges, Preset, Redact, RoomsError, SendEvent,
 };
 use nexus_state_resolution::RoomVersion;
 use nexus_views::{
@@ -153,7 +153,9 @@ impl World {
             10 => rooms.unban_member(&actor, guild, &target, None).await,
             11 => {
                 let until = self.store().world().now().0 + 5;
-                rooms.timeout(&actor, guild, &target, Some(until), None).await
+                let timeout_until_ms = Some(Some(until));
+                let changes = MemberChanges { timeout_until_ms, ..MemberChanges::default() };
+                rooms.update_member(&actor, guild, &target, changes, None).await
             }
             0 | 1 => {
                 let name = Some(format!("renamed {}", dice.below(3)));
