@@ -115,6 +115,12 @@ pub mod numbers {
     // Jobs, and what moderation keeps.
     pub const JOBS: u8 = 100;
     pub const SLOW_MODE: u8 = 101;
+    pub const REGISTRATION_TOKENS: u8 = 79;
+    pub const MAIL_PROOFS: u8 = 80;
+    pub const MAIL_TOKENS: u8 = 81;
+    pub const MAIL_QUEUE: u8 = 82;
+    pub const SECOND_FACTORS: u8 = 83;
+    pub const DEPARTURES: u8 = 84;
     // Primary records of who has read what and who follows which thread.
     pub const RECEIPTS: u8 = 106;
     pub const RECEIPT_ORDER: u8 = 107;

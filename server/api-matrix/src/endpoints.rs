@@ -1,5 +1,6 @@
 //! The endpoints: a file for each, or for a few that belong together.
 
+pub(crate) mod account;
 pub(crate) mod account_data;
 pub(crate) mod aliases;
 pub(crate) mod capabilities;
@@ -25,6 +26,7 @@ pub(crate) mod register;
 pub(crate) mod room_summary;
 pub(crate) mod send;
 pub(crate) mod state;
+pub(crate) mod synapse_register;
 pub(crate) mod sync;
 pub(crate) mod typing;
 pub(crate) mod upgrade;

@@ -6,11 +6,11 @@
 //! without anything that a client sent.
 //! **Source**: Matrix v1.19, client-server API, "Standard error response".
 
-use std::borrow::Cow;
+use std::{borrow::Cow, time::Duration};
 
 use axum::{
     Json,
-    http::{StatusCode, header},
+    http::{HeaderValue, StatusCode, header::RETRY_AFTER},
     response::{IntoResponse, Response},
 };
 use nexus_accounts::AccountError;
@@ -112,6 +112,13 @@ impl ApiError {
         Self { more: fields, ..Self::new(StatusCode::UNAUTHORIZED, errcode, message) }
     }
 
+    /// Too often in too short a time.
+    pub(crate) fn limited(retry_after: Duration) -> Self {
+        let wait_ms = u64::try_from(retry_after.as_nanos().div_ceil(1_000_000)).unwrap_or(u64::MAX);
+        let refusal = Self::new(StatusCode::TOO_MANY_REQUESTS, "M_LIMIT_EXCEEDED", "too many requests");
+        refusal.with("retry_after_ms", wait_ms)
+    }
+
     fn with(mut self, name: &str, value: impl Into<Value>) -> Self {
         self.more.insert(name.to_owned(), value.into());
         self
@@ -131,11 +138,10 @@ impl IntoResponse for ApiError {
             body.insert("errcode".to_owned(), self.errcode.into());
             body.insert("error".to_owned(), self.message.into());
         }
-        let retry_after_ms = body.get("retry_after_ms").and_then(Value::as_u64);
+        let wait_s = body.get("retry_after_ms").and_then(Value::as_u64).map(|wait_ms| wait_ms.div_ceil(1000));
         let mut response = (self.status, Json(body)).into_response();
-        if let Some(after_ms) = retry_after_ms {
-            let after_s = after_ms.div_ceil(1000).into();
-            response.headers_mut().insert(header::RETRY_AFTER, after_s);
+        if let Some(wait_s) = wait_s {
+            response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(wait_s));
         }
         response
     }
@@ -215,11 +221,18 @@ impl From<AccountError> for ApiError {
             AccountError::InvalidEmail => (StatusCode::BAD_REQUEST, "M_INVALID_PARAM"),
             AccountError::EmailTaken => (StatusCode::BAD_REQUEST, "M_THREEPID_IN_USE"),
             AccountError::Reserved => (StatusCode::BAD_REQUEST, "M_EXCLUSIVE"),
-            AccountError::WeakPassword => (StatusCode::BAD_REQUEST, "M_WEAK_PASSWORD"),
+            AccountError::WeakPassword { .. } => (StatusCode::BAD_REQUEST, "M_WEAK_PASSWORD"),
             AccountError::FieldTooLong { .. }
             | AccountError::FieldEmpty { .. }
             | AccountError::InvalidDevice => (StatusCode::BAD_REQUEST, "M_INVALID_PARAM"),
-            AccountError::WrongPassword
+            AccountError::BadRegistrationToken(_) | AccountError::InvalidSecret => {
+                (StatusCode::BAD_REQUEST, "M_INVALID_PARAM")
+            }
+            AccountError::SecondFactorRequired { .. }
+            | AccountError::WrongCode
+            | AccountError::UnknownTicket
+            | AccountError::SecondFactorIs { .. }
+            | AccountError::WrongPassword
             | AccountError::RegistrationClosed
             | AccountError::InviteRequired
             | AccountError::InvalidInvite
@@ -231,7 +244,8 @@ impl From<AccountError> for ApiError {
             AccountError::UnknownUser | AccountError::UnknownDevice | AccountError::UnknownApplication(_) => {
                 (StatusCode::NOT_FOUND, "M_NOT_FOUND")
             }
-            AccountError::Stopping => (StatusCode::SERVICE_UNAVAILABLE, "M_UNKNOWN"),
+            AccountError::Limited { retry_after } => return Self::limited(*retry_after),
+            AccountError::Stopping | AccountError::Busy => (StatusCode::SERVICE_UNAVAILABLE, "M_UNKNOWN"),
             AccountError::Store(error) => return error.clone().into(),
         };
         let refusal = Self::new(status, errcode, error.to_string());
@@ -360,7 +374,15 @@ mod tests {
             AccountError::InvalidEmail,
             AccountError::EmailTaken,
             AccountError::Reserved,
-            AccountError::WeakPassword,
+            AccountError::WeakPassword { bytes_min: 8 },
+            AccountError::SecondFactorRequired { ticket: nexus_accounts::Ticket("t".to_owned()) },
+            AccountError::WrongCode,
+            AccountError::UnknownTicket,
+            AccountError::SecondFactorIs { enabled: true },
+            AccountError::InvalidSecret,
+            AccountError::BadRegistrationToken("exists already"),
+            AccountError::Limited { retry_after: Duration::from_millis(1500) },
+            AccountError::Busy,
             AccountError::FieldTooLong { field: "f", bytes_max: 255 },
             AccountError::FieldEmpty { field: "f" },
             AccountError::WrongPassword,
@@ -457,7 +479,15 @@ mod tests {
             InvalidEmail -> 400 M_INVALID_PARAM
             EmailTaken -> 400 M_THREEPID_IN_USE
             Reserved -> 400 M_EXCLUSIVE
-            WeakPassword -> 400 M_WEAK_PASSWORD
+            WeakPassword { bytes_min: 8 } -> 400 M_WEAK_PASSWORD
+            SecondFactorRequired { ticket: Ticket } -> 403 M_FORBIDDEN
+            WrongCode -> 403 M_FORBIDDEN
+            UnknownTicket -> 403 M_FORBIDDEN
+            SecondFactorIs { enabled: true } -> 403 M_FORBIDDEN
+            InvalidSecret -> 400 M_INVALID_PARAM
+            BadRegistrationToken("exists already") -> 400 M_INVALID_PARAM
+            Limited { retry_after: 1.5s } -> 429 M_LIMIT_EXCEEDED retry_after_ms=1500
+            Busy -> 503 M_UNKNOWN
             FieldTooLong { field: "f", bytes_max: 255 } -> 400 M_INVALID_PARAM
             FieldEmpty { field: "f" } -> 400 M_INVALID_PARAM
             WrongPassword -> 403 M_FORBIDDEN

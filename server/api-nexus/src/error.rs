@@ -5,9 +5,11 @@
 //! is logged here, once, and shown without detail. **Source**: `discord-api-docs`, "Opcodes and Status
 //! Codes".
 
+use std::time::Duration;
+
 use axum::{
     Json,
-    http::StatusCode,
+    http::{HeaderName, HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
 };
 use nexus_accounts::AccountError;
@@ -41,6 +43,18 @@ pub(crate) enum ApiError {
     Unauthorized,
     /// The login or its password is wrong.
     WrongLogin,
+    /// The code of a second factor is not right.
+    WrongCode,
+    /// A login's second step came too late or too often.
+    UnknownTicket,
+    /// The second factor is on already, or not on.
+    SecondFactorIs { enabled: bool },
+    /// The secret of a second factor is none.
+    InvalidSecret,
+    /// Who owns guilds cannot delete the account.
+    OwnsGuilds,
+    /// Too often in too short a time.
+    Limited { retry_after: Duration, is_global: bool },
     /// Nobody may register.
     RegistrationClosed,
     /// A path nobody serves.
@@ -107,6 +121,21 @@ impl ApiError {
         let (status, code, message) = match self {
             Self::Unauthorized => (S::UNAUTHORIZED, 0, "401: Unauthorized"),
             Self::WrongLogin => (S::BAD_REQUEST, 50035, "Invalid Form Body"),
+            Self::WrongCode => (S::BAD_REQUEST, 60008, "Invalid two-factor code"),
+            Self::UnknownTicket => (S::BAD_REQUEST, 60006, "Invalid two-factor auth ticket"),
+            Self::SecondFactorIs { enabled: true } => {
+                (S::BAD_REQUEST, 60001, "This account is already enrolled in two-factor authentication")
+            }
+            Self::SecondFactorIs { enabled: false } => {
+                (S::BAD_REQUEST, 60002, "This account is not enrolled in two-factor authentication")
+            }
+            Self::InvalidSecret => (S::BAD_REQUEST, 60005, "Invalid two-factor secret"),
+            Self::OwnsGuilds => (
+                S::BAD_REQUEST,
+                40011,
+                "You must transfer ownership of any owned guilds before deleting your account",
+            ),
+            Self::Limited { .. } => (S::TOO_MANY_REQUESTS, 0, "You are being rate limited."),
             Self::RegistrationClosed => (S::FORBIDDEN, 50001, "Registration is closed"),
             Self::NoSuchPath => (S::NOT_FOUND, 0, "404: Not Found"),
             Self::NoSuchMethod => (S::METHOD_NOT_ALLOWED, 0, "405: Method Not Allowed"),
@@ -164,6 +193,27 @@ impl ApiError {
     }
 }
 
+/// **Source**: `discord-api-docs`, "Rate Limits". Without `Via` discord.py does not try again.
+fn limited(retry_after: Duration, is_global: bool) -> Response {
+    let seconds = retry_after.as_secs_f64();
+    let body = json!({
+        "message": "You are being rate limited.",
+        "retry_after": (seconds * 1000.0).ceil() / 1000.0,
+        "global": is_global,
+    });
+    let scope = if is_global { "global" } else { "user" };
+    let whole = HeaderValue::from(retry_after.as_secs() + u64::from(retry_after.subsec_nanos() > 0));
+    let mut response = (StatusCode::TOO_MANY_REQUESTS, Json(body)).into_response();
+    let headers = response.headers_mut();
+    headers.insert(header::RETRY_AFTER, whole);
+    headers.insert(header::VIA, HeaderValue::from_static("1.1 nexus"));
+    headers.insert(HeaderName::from_static("x-ratelimit-scope"), HeaderValue::from_static(scope));
+    if is_global {
+        headers.insert(HeaderName::from_static("x-ratelimit-global"), HeaderValue::from_static("true"));
+    }
+    response
+}
+
 const WRONG_LOGIN: &str = "Login or password is invalid.";
 
 fn too_many(what: &str, limit: usize) -> (StatusCode, u32, String) {
@@ -182,6 +232,9 @@ fn too_many(what: &str, limit: usize) -> (StatusCode, u32, String) {
 
 impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
+        if let Self::Limited { retry_after, is_global } = self {
+            return limited(retry_after, is_global);
+        }
         let (status, code, message) = self.shown();
         let mut body = json!({ "message": message, "code": code });
         if let Self::SlowMode { retry_after_ms } = self {
@@ -233,7 +286,13 @@ impl From<AccountError> for ApiError {
             AccountError::InvalidEmail => field("email", "EMAIL_TYPE_INVALID_EMAIL"),
             AccountError::EmailTaken => field("email", "EMAIL_ALREADY_REGISTERED"),
             AccountError::Reserved => field("username", "USERNAME_INVALID_CONTAINS"),
-            AccountError::WeakPassword => field("password", "PASSWORD_TOO_WEAK"),
+            AccountError::WrongCode | AccountError::SecondFactorRequired { .. } => Self::WrongCode,
+            AccountError::UnknownTicket => Self::UnknownTicket,
+            AccountError::SecondFactorIs { enabled } => Self::SecondFactorIs { enabled },
+            AccountError::InvalidSecret => Self::InvalidSecret,
+            AccountError::BadRegistrationToken(_) => field("token", "TOKEN_INVALID"),
+            AccountError::Limited { retry_after } => Self::Limited { retry_after, is_global: false },
+            AccountError::WeakPassword { .. } => field("password", "PASSWORD_TOO_WEAK"),
             AccountError::FieldTooLong { field: name, .. } => field(name, "BASE_TYPE_MAX_LENGTH"),
             AccountError::FieldEmpty { field: name } => field(name, "BASE_TYPE_REQUIRED"),
             AccountError::WrongPassword | AccountError::Deactivated => Self::WrongLogin,
@@ -247,7 +306,7 @@ impl From<AccountError> for ApiError {
             AccountError::UnknownDevice | AccountError::InvalidDevice => field("device", "DEVICE_INVALID"),
             AccountError::UnknownApplication(_) => Self::Unknown(Unknown::Application),
             AccountError::NotYours(_) => Self::NotYours,
-            AccountError::Stopping => Self::Unavailable,
+            AccountError::Stopping | AccountError::Busy => Self::Unavailable,
             AccountError::Store(error) => error.into(),
         }
     }

@@ -12,10 +12,11 @@ use crate::{
     api::NexusApi,
     endpoints::{
         applications, attachments, auth, bans, channels, directory, gateway_address, guilds, invites, join,
-        member_changes, members, messages, oauth2, overwrites, reactions, roles, rooms, typing, users,
+        member_changes, members, messages, mfa, oauth2, overwrites, reactions, roles, rooms, sessions,
+        typing, users,
     },
     error::ApiError,
-    gateway,
+    gateway, limits,
 };
 
 /// Where the REST calls are.
@@ -23,7 +24,7 @@ const PREFIXES: [&str; 4] = ["/api/v10", "/api/v9", "/api/v1", "/api"];
 
 /// The Discord-shaped API and its gateway.
 pub fn router(api: NexusApi) -> Router {
-    let calls = calls();
+    let calls = limits::limited(calls(), &api);
     let all = PREFIXES.iter().fold(Router::new(), |all, prefix| all.nest(prefix, calls.clone()));
     // Some libraries connect to the bare host.
     all.route("/", get(gateway::upgrade))
@@ -45,6 +46,13 @@ fn account_calls() -> Router<NexusApi> {
         .route("/auth/login", post(auth::login))
         .route("/auth/refresh", post(auth::refresh))
         .route("/auth/logout", post(auth::logout))
+        .route("/auth/logout/all", post(auth::logout_all))
+        .route("/auth/mfa/totp", post(auth::login_with_code))
+        .route("/auth/sessions", get(sessions::list))
+        .route("/auth/sessions/logout", post(sessions::revoke))
+        .route("/users/@me/mfa/totp/enable", post(mfa::enable))
+        .route("/users/@me/mfa/totp/disable", post(mfa::disable))
+        .route("/users/@me/mfa/codes", post(mfa::codes))
         .route("/applications", get(applications::list).post(applications::create))
         .route("/applications/@me", get(applications::own))
         .route("/applications/{application_id}/bot", post(applications::make_bot))
@@ -53,6 +61,7 @@ fn account_calls() -> Router<NexusApi> {
         .route("/gateway", get(gateway_address::address))
         .route("/gateway/bot", get(gateway_address::address_for_bot))
         .route("/users/{user_id}", get(users::get).patch(users::patch))
+        .route("/users/@me/delete", post(users::delete))
         .route("/users/@me/guilds", get(users::guilds))
         .route("/users/@me/guilds/{guild_id}", delete(users::leave_guild))
 }

@@ -13,6 +13,7 @@ mod delete;
 mod download;
 mod error;
 mod link;
+mod list;
 mod picture;
 pub mod reply;
 mod reserve;

@@ -234,6 +234,18 @@ impl Views {
         }))
     }
 
+    /// The guilds that a user owns.
+    ///
+    /// # Errors
+    /// Store errors.
+    pub async fn owned_guilds(&self, user: UserNo) -> Result<Vec<Guild>, ViewError> {
+        let mut owned = Vec::new();
+        for room in self.guilds_of(user).await? {
+            owned.extend(self.guild(room).await?.filter(|guild| guild.owner == user));
+        }
+        Ok(owned)
+    }
+
     /// The guilds a user is a member of.
     ///
     /// # Errors

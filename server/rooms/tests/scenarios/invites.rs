@@ -4,9 +4,8 @@ use std::time::Duration;
 
 use nexus_rooms::{NewInvite, Rejection, RoomsError};
 use nexus_views::{Membership, Permissions};
-use serde_json::json;
 
-use crate::scene::{actor, missing, play, play_from, state};
+use crate::scene::{actor, missing, play, play_from};
 
 #[test]
 fn who_has_the_code_comes_in() {
