@@ -62,6 +62,18 @@ impl ApiError {
         Self::new(StatusCode::REQUEST_TIMEOUT, "M_UNKNOWN", "the body took too long to arrive")
     }
 
+    pub(crate) fn key_too_large(message: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, "M_KEY_TOO_LARGE", message)
+    }
+
+    pub(crate) fn profile_too_large(message: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, "M_PROFILE_TOO_LARGE", message)
+    }
+
+    pub(crate) fn invite_blocked() -> Self {
+        Self::new(StatusCode::FORBIDDEN, "M_INVITE_BLOCKED", "this user takes no invites")
+    }
+
     pub(crate) fn missing_token() -> Self {
         Self::new(StatusCode::UNAUTHORIZED, "M_MISSING_TOKEN", "an access token is needed")
     }
@@ -274,7 +286,9 @@ impl From<MediaError> for ApiError {
             MediaError::NotYetUploaded => (StatusCode::GATEWAY_TIMEOUT, "M_NOT_YET_UPLOADED"),
             MediaError::AlreadyUploaded => (StatusCode::CONFLICT, "M_CANNOT_OVERWRITE_MEDIA"),
             MediaError::NotYours => (StatusCode::FORBIDDEN, "M_FORBIDDEN"),
-            MediaError::TooManyReserved { .. } => (StatusCode::TOO_MANY_REQUESTS, "M_LIMIT_EXCEEDED"),
+            MediaError::TooManyReserved { .. } | MediaError::TooManyAtOnce { .. } => {
+                (StatusCode::TOO_MANY_REQUESTS, "M_LIMIT_EXCEEDED")
+            }
             MediaError::TooLarge { .. } => (StatusCode::PAYLOAD_TOO_LARGE, "M_TOO_LARGE"),
             MediaError::Interrupted | MediaError::NotAPicture(_) => (StatusCode::BAD_REQUEST, "M_UNKNOWN"),
             MediaError::OutOfRange { .. } => (StatusCode::RANGE_NOT_SATISFIABLE, "M_INVALID_PARAM"),

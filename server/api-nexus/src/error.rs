@@ -318,6 +318,9 @@ impl From<MediaError> for ApiError {
             MediaError::Unknown | MediaError::NotYetUploaded => Self::NoSuchPath,
             MediaError::TooLarge { .. } => Self::TooLarge,
             MediaError::Interrupted => Self::NotJson,
+            MediaError::TooManyAtOnce { .. } => {
+                Self::Limited { retry_after: Duration::from_secs(1), is_global: false }
+            }
             MediaError::Store(cause) => cause.into(),
             full @ MediaError::Storage(_) if full.is_disk_full() => Self::NoSpace,
             other => {
