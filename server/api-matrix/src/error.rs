@@ -182,7 +182,9 @@ impl From<Rejection> for ApiError {
             Rejection::Moderation(ModerationRefusal::SlowMode { .. }) => {
                 (StatusCode::TOO_MANY_REQUESTS, "M_LIMIT_EXCEEDED")
             }
-            Rejection::Moderation(ModerationRefusal::UnknownBan | ModerationRefusal::NobodyBanned) => (StatusCode::FORBIDDEN, "M_FORBIDDEN"),
+            Rejection::Moderation(ModerationRefusal::UnknownBan | ModerationRefusal::NobodyBanned) => {
+                (StatusCode::FORBIDDEN, "M_FORBIDDEN")
+            }
             Rejection::DuplicateReaction => (StatusCode::BAD_REQUEST, "M_DUPLICATE_ANNOTATION"),
             Rejection::UnsupportedRoomVersion => (StatusCode::BAD_REQUEST, "M_UNSUPPORTED_ROOM_VERSION"),
             Rejection::Room(refusal) => of_room(refusal),

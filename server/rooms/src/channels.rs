@@ -353,7 +353,8 @@ impl Decide for Delete<'_> {
 
     async fn decide(&self, decision: &mut Decision<'_>) -> Result<(), RoomsError> {
         let user = decision.actor_no(&self.actor.user).await?;
-        let (guild, info) = decision.need_in_channel(self.channel, user, Permissions::MANAGE_CHANNELS).await?;
+        let (guild, info) =
+            decision.need_in_channel(self.channel, user, Permissions::MANAGE_CHANNELS).await?;
         let steward = decision.rooms.steward()?;
         let room_id = decision.room(self.channel).await?.room_id.clone();
         let gone = decision.on_behalf_of(self.actor, "channel.delete", None, object(json!({})))?;

@@ -14,8 +14,8 @@ use crate::{
     error::Rejection,
     guild_state::{guild_join_rules, guild_power_levels},
     jobs::{Request, Work},
-    permission_change::Affected,
     membership::member_content,
+    permission_change::Affected,
 };
 
 /// The version of every guild's rooms.

@@ -1,10 +1,7 @@
 //! Join, leave, invite; and the profile that member events carry.
 
 use nexus_event_store::{RoomNo, rows::EventPlace};
-use nexus_views::{
-    DISCOVERABLE, Membership, Permissions,
-    rows::RoomInfo,
-};
+use nexus_views::{DISCOVERABLE, Membership, Permissions, rows::RoomInfo};
 use ruma::{CanonicalJsonObject, CanonicalJsonValue, RoomId, UserId};
 use serde_json::json;
 

@@ -245,11 +245,7 @@ impl Decision<'_> {
     }
 
     /// An event that is there already, as the outcome of a command that changes nothing.
-    async fn known(
-        &self,
-        room: RoomNo,
-        no: nexus_event_store::EventNo,
-    ) -> Result<Appended, RoomsError> {
+    async fn known(&self, room: RoomNo, no: nexus_event_store::EventNo) -> Result<Appended, RoomsError> {
         let place = nexus_event_store::rows::EventPlace { room, event: no };
         let event_id = self.reader().event(place).await?.pdu.event_id().to_owned();
         Ok(Appended { room, no, event_id, snowflake: None })

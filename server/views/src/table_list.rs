@@ -10,7 +10,6 @@ use crate::{
     },
     user_words::UserWords,
 };
-};
 
 /// The tables of this crate.
 #[must_use]

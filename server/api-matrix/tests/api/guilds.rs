@@ -80,14 +80,9 @@ async fn who_is_banned_reads_nothing_from_the_moment_it_is_acknowledged() {
     // The job has not begun: the channel's room still has ben as a member.
     let own = format!("/rooms/{}/state/m.room.member/{}", segment(channel), segment(&ben.id));
     assert_eq!(ana.get(&own).await.ok()["membership"], "join");
-    for path in [
-        "messages?dir=b",
-        "state",
-        "state/m.room.name",
-        "members",
-        "joined_members",
-        "state/m.room.create",
-    ] {
+    for path in
+        ["messages?dir=b", "state", "state/m.room.name", "members", "joined_members", "state/m.room.create"]
+    {
         for room in [channel, &guild.room] {
             let reply = ben.get(&format!("/rooms/{}/{path}", segment(room))).await;
             assert_eq!(reply.error(), "403 M_FORBIDDEN", "{path}");

@@ -43,11 +43,7 @@ impl Action {
     }
 
     /// Does it, if it is still called for.
-    pub(super) async fn carry_out(
-        &self,
-        decision: &mut Decision<'_>,
-        work: &Work,
-    ) -> Result<(), RoomsError> {
+    pub(super) async fn carry_out(&self, decision: &mut Decision<'_>, work: &Work) -> Result<(), RoomsError> {
         match *self {
             Self::Levels { guild, channel } => decision.settle_levels(guild, channel).await,
             Self::Settle { guild, channel, user } => {
@@ -131,8 +127,7 @@ impl Decision<'_> {
             }
             let redacts = target.pdu.event_id().to_owned();
             content.insert("redacts".to_owned(), CanonicalJsonValue::String(redacts.to_string()));
-            let content =
-                self.on_behalf_of(&actor, &request.action, request.reason.as_deref(), content)?;
+            let content = self.on_behalf_of(&actor, &request.action, request.reason.as_deref(), content)?;
             let event = NewPdu::message(self.rooms.steward()?, "m.room.redaction", content);
             let event = NewPdu { redacts: Some(redacts), ..event };
             redact::apply(self, room, event, &target).await?;

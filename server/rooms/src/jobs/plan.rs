@@ -31,9 +31,7 @@ impl Rooms {
     /// The next step of `work` on `room`.
     pub(super) async fn plan(&self, room: RoomNo, work: &Work) -> Result<Plan, RoomsError> {
         match work {
-            Work::SettleMember { user, ending, after } => {
-                self.plan_member(room, *user, ending, *after).await
-            }
+            Work::SettleMember { user, ending, after } => self.plan_member(room, *user, ending, *after).await,
             Work::SettleGuild { after, member, again } => {
                 self.plan_guild(room, *after, *member, *again).await
             }

@@ -144,10 +144,7 @@ impl Rooms {
             }
             last = Some(channel);
             if views.info(channel).await?.guild == Some(guild)
-                && !views
-                    .permissions(guild, Some(channel), user)
-                    .await?
-                    .contains(Permissions::VIEW_CHANNEL)
+                && !views.permissions(guild, Some(channel), user).await?.contains(Permissions::VIEW_CHANNEL)
             {
                 actions.push(Action::Settle { guild, channel, user });
             }

@@ -88,7 +88,8 @@ impl Decide for BanMany<'_> {
                 outcome.failed.push(target.clone());
                 continue;
             }
-            match decision.carry_out_deed(deed, self.guild, actor, (target, Channels::ByJob), &request).await {
+            match decision.carry_out_deed(deed, self.guild, actor, (target, Channels::ByJob), &request).await
+            {
                 Ok(_) => outcome.banned.push(target.clone()),
                 Err(RoomsError::Rejected(Rejection::Guild(_))) => outcome.failed.push(target.clone()),
                 Err(error) => return Err(error),

@@ -94,7 +94,8 @@ impl Rooms {
     ) -> Result<bool, RoomsError> {
         let views = &self.inner.views;
         let row = views.membership(guild, user).await?;
-        let is_old = row.is_some_and(|row| row.membership == Membership::Join && row.since_ms < silent_since_ms);
+        let is_old =
+            row.is_some_and(|row| row.membership == Membership::Join && row.since_ms < silent_since_ms);
         if !is_old || views.reader().guild_row(guild).await?.is_none_or(|guild| guild.owner == user) {
             return Ok(false);
         }
@@ -183,13 +184,15 @@ impl Decision<'_> {
     ) -> Result<(), RoomsError> {
         let row = self.reader().membership(guild, user).await?;
         let extra = self.tx.row::<GuildMembers>(&(guild, user)).await?.unwrap_or_default();
-        let is_old = row.is_some_and(|row| row.membership == Membership::Join && row.since_ms < silent_since_ms);
+        let is_old =
+            row.is_some_and(|row| row.membership == Membership::Join && row.since_ms < silent_since_ms);
         if !is_old || extra.roles.iter().any(|role| !roles.contains(role)) {
             return Ok(());
         }
         let actor = self.actor_no(&request.actor()?.user).await?;
         let target = self.reader().user_id(user).await?;
-        match self.carry_out_deed(Deed::Kick, guild, actor, (&target, super::Channels::ByJob), request).await {
+        match self.carry_out_deed(Deed::Kick, guild, actor, (&target, super::Channels::ByJob), request).await
+        {
             Ok(_) | Err(RoomsError::Rejected(Rejection::Guild(_) | Rejection::UnknownGuild)) => Ok(()),
             Err(error) => Err(error),
         }

@@ -20,8 +20,7 @@ const CHANNELS: usize = 70;
 /// A guild of ana's with many channels; ben has written in each.
 async fn wide(rooms: &Rooms) -> (RoomNo, Vec<(RoomNo, OwnedRoomId)>) {
     let ana = actor("ana");
-    let guild =
-        rooms.create_guild(&ana, nexus_rooms::CreateGuild { name: "Wide".to_owned() }).await.unwrap();
+    let guild = rooms.create_guild(&ana, nexus_rooms::CreateGuild { name: "Wide".to_owned() }).await.unwrap();
     let mut channels = Vec::new();
     for number in 0..CHANNELS {
         let channel = NewChannel { name: format!("c{number}"), ..NewChannel::default() };
@@ -160,7 +159,9 @@ fn all_reactions_of_a_message_go_however_many_there_are() {
         for number in 0..150 {
             let name = format!("u{number}");
             scene.comes_in(&guild, "ana", &name).await;
-            scene.send(&name, reaction(&guild.general, &sent, if number % 2 == 0 { "👍" } else { "👎" })).await;
+            scene
+                .send(&name, reaction(&guild.general, &sent, if number % 2 == 0 { "👍" } else { "👎" }))
+                .await;
         }
         scene.send("ana", edit(&guild.general, &sent, "vote!")).await;
         let clear = |emoji: Option<&str>| {

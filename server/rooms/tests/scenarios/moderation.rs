@@ -79,15 +79,21 @@ fn nobody_moderates_an_equal_a_higher_one_the_owner_themselves_or_the_steward() 
         let guild = moderated(scene).await;
         let (rooms, no) = (&scene.rooms, guild.room.no);
         let soon = scene.simulation.world().now().0 + 60_000;
-        for (who, whom) in
-            [("mod", "max"), ("mod", "boss"), ("boss", "ana"), ("mod", "mod"), ("ana", "ana"), ("ana", "nexus")]
-        {
+        for (who, whom) in [
+            ("mod", "max"),
+            ("mod", "boss"),
+            ("boss", "ana"),
+            ("mod", "mod"),
+            ("ana", "ana"),
+            ("ana", "nexus"),
+        ] {
             let (who, whom) = (actor(who), actor(whom).user);
             let outranked = refused(GuildRefusal::MemberTooHigh);
             assert_eq!(scene.refused(rooms.kick_member(&who, no, &whom, None)).await, outranked, "{whom}");
             assert_eq!(scene.refused(rooms.ban_member(&who, no, &whom, 0, None)).await, outranked, "{whom}");
             if whom.localpart() != "nexus" {
-                let refusal = scene.refused(rooms.update_member(&who, no, &whom, until(Some(soon)), None)).await;
+                let refusal =
+                    scene.refused(rooms.update_member(&who, no, &whom, until(Some(soon)), None)).await;
                 assert_eq!(refusal, outranked, "{whom}");
             }
         }
@@ -108,7 +114,8 @@ fn who_is_banned_cannot_come_back_until_the_ban_is_lifted() {
     play(async |scene| {
         let guild = moderated(scene).await;
         let (rooms, no, ben) = (&scene.rooms, guild.room.no, actor("ben"));
-        let open = GuildChanges { features: Some(vec!["DISCOVERABLE".to_owned()]), ..GuildChanges::default() };
+        let open =
+            GuildChanges { features: Some(vec!["DISCOVERABLE".to_owned()]), ..GuildChanges::default() };
         rooms.update_guild(&actor("ana"), no, open).await.unwrap();
         let invite = rooms.create_invite(&actor("ana"), guild.general.no, Default::default()).await.unwrap();
         scene.send("ben", text(&guild.general, "hello")).await;
@@ -127,7 +134,8 @@ fn who_is_banned_cannot_come_back_until_the_ban_is_lifted() {
         rooms.ban_member(&actor("mod"), no, &ben.user, 0, None).await.unwrap();
         assert_eq!(scene.store().visible(), before);
         let bans = scene.views().bans(no, BansPage::After(None), 10).await.unwrap();
-        let whose: Vec<String> = bans.iter().map(|ban| ban.event.pdu.state_key().unwrap().to_owned()).collect();
+        let whose: Vec<String> =
+            bans.iter().map(|ban| ban.event.pdu.state_key().unwrap().to_owned()).collect();
         assert_eq!(whose, ["@ben:sim.example", "@eve:sim.example"]);
         rooms.unban_member(&actor("mod"), no, &ben.user, None).await.unwrap();
         let again = scene.refused(rooms.unban_member(&actor("mod"), no, &ben.user, None)).await;
@@ -176,7 +184,10 @@ fn a_timeout_silences_until_it_ends_and_outlasts_leaving() {
         let (rooms, no, ben) = (&scene.rooms, guild.room.no, actor("ben"));
         let now = || scene.simulation.world().now().0;
         let end = now() + 60_000;
-        rooms.update_member(&actor("mod"), no, &ben.user, until(Some(end)), Some("calm".to_owned())).await.unwrap();
+        rooms
+            .update_member(&actor("mod"), no, &ben.user, until(Some(end)), Some("calm".to_owned()))
+            .await
+            .unwrap();
         let refusal = scene.refused(rooms.send(&ben, text(&guild.general, "but"))).await;
         assert_eq!(refusal, missing(Permissions::SEND_MESSAGES));
         rooms.leave_guild(&ben, no).await.unwrap();
@@ -189,9 +200,12 @@ fn a_timeout_silences_until_it_ends_and_outlasts_leaving() {
         rooms.update_member(&actor("mod"), no, &ben.user, until(None), None).await.unwrap();
         scene.send("ben", text(&guild.general, "thanks")).await;
         let month = now() + 29 * 24 * 3600 * 1000;
-        let refusal = scene.refused(rooms.update_member(&actor("mod"), no, &ben.user, until(Some(month)), None)).await;
+        let refusal =
+            scene.refused(rooms.update_member(&actor("mod"), no, &ben.user, until(Some(month)), None)).await;
         assert!(matches!(refusal, Rejection::BadField { field: "communication_disabled_until", .. }));
-        let refusal = scene.refused(rooms.update_member(&actor("mod"), no, &actor("eve").user, until(None), None)).await;
+        let refusal = scene
+            .refused(rooms.update_member(&actor("mod"), no, &actor("eve").user, until(None), None))
+            .await;
         assert_eq!(refusal, refused(GuildRefusal::UnknownMember));
     });
 }
@@ -238,9 +252,14 @@ fn pruning_takes_the_silent_without_roles() {
         assert_eq!(count, 2, "ben and quiet");
         scene.rooms.prune(&actor("mod"), guild.room.no, prune(), None).await.unwrap();
         scene.jobs_done().await;
-        for (name, stays) in
-            [("ben", false), ("quiet", false), ("talker", true), ("fresh", true), ("max", true), ("ana", true)]
-        {
+        for (name, stays) in [
+            ("ben", false),
+            ("quiet", false),
+            ("talker", true),
+            ("fresh", true),
+            ("max", true),
+            ("ana", true),
+        ] {
             let is_in = scene.membership(&guild.room, name).await == Some(Membership::Join);
             assert_eq!(is_in, stays, "{name}");
         }

@@ -2,8 +2,8 @@
 
 use nexus_event_store::RoomNo;
 use nexus_rooms::{
-    AddBot, ChannelChanges, CreateGuild, CreateRoom, GuildChanges, InitialState, NewChannel, NewInvite,
-    MemberChanges, Preset, Redact, RoomsError, SendEvent,
+    AddBot, ChannelChanges, CreateGuild, CreateRoom, GuildChanges, InitialState, MemberChanges, NewChannel,
+    NewInvite, Preset, Redact, RoomsError, SendEvent,
 };
 use nexus_state_resolution::RoomVersion;
 use nexus_views::{
