@@ -5,8 +5,8 @@ use nexus_event_store::table_list::TableInfo;
 use crate::{
     records::{Aliases, Forgotten, Published, RoomAliases},
     rows::{
-        Bans, GuildChannels, GuildMembers, GuildOverwrites, GuildRoles, Guilds, Infos, Members,
-        Memberships, Messages, OverwriteChannels, Reactions, Relations,
+        Bans, GuildChannels, GuildMembers, GuildOverwrites, GuildRoles, Guilds, Infos, Members, Memberships,
+        Messages, OverwriteChannels, Reactions, Relations,
     },
     user_words::UserWords,
 };
