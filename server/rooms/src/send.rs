@@ -214,7 +214,11 @@ impl Send<'_> {
         let membership = decision.reader().membership(self.room, user).await?.map(|row| row.membership);
         let info = decision.reader().info(self.room).await?;
         if let Some(guild) = info.guild {
-            self.admit_by_roles(decision, (guild, info.kind), user).await?;
+            let (held, is_new_message) = self.admit_by_roles(decision, (guild, info.kind), user).await?;
+            // Reactions and edits are not held up.
+            if is_new_message {
+                decision.pass_slow_mode(self.room, &info, user, held).await?;
+            }
             if membership != Some(Membership::Join) {
                 decision.join_channel(self.room, &self.actor.user, &self.profile).await?;
             }
@@ -227,13 +231,13 @@ impl Send<'_> {
         }
     }
 
-    /// Whether the sender's roles allow what is sent.
+    /// Whether the sender's roles allow what is sent: what they allow, and whether it makes a message.
     async fn admit_by_roles(
         &self,
         decision: &Decision<'_>,
         (guild, kind): (RoomNo, ChannelKind),
         user: UserNo,
-    ) -> Result<(), RoomsError> {
+    ) -> Result<(Permissions, bool), RoomsError> {
         let SendEvent { event_type, state_key, content, .. } = &self.event;
         let needs = match (state_key, self.edited(decision).await?) {
             (Some(_), _) => Needs { permissions: Permissions::NONE, in_thread: false },
@@ -248,7 +252,8 @@ impl Send<'_> {
         if state_key.is_none() && kind == ChannelKind::Category {
             return Err(Rejection::NotTextChannel.into());
         }
-        need(held, needs.permissions)
+        need(held, needs.permissions)?;
+        Ok((held, needs.permissions.contains(Permissions::SEND_MESSAGES)))
     }
 
     /// The content of the message that this edits, one of the sender's own; anything else that claims to be an

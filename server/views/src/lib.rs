@@ -13,6 +13,7 @@ use ruma::{OwnedRoomId, OwnedServerName, OwnedUserId, RoomId, ServerName, UserId
 
 pub mod actor;
 pub mod audit;
+mod bans;
 mod directory;
 mod event;
 mod guilds;
@@ -41,6 +42,7 @@ mod typing;
 pub mod unread;
 pub mod user_words;
 
+pub use bans::{Ban, BansPage};
 pub use directory::{DirectoryKey, DirectoryPage, DirectoryQuery};
 pub use event::{Caches, Event};
 pub use guilds::{Channel, DISCOVERABLE, Guild, GuildMember, Overwrite, Role, role_snowflake};

@@ -5,6 +5,7 @@
 mod accounts;
 mod finding;
 mod guild_permissions;
+mod guilds;
 mod http;
 mod media;
 mod moderation;

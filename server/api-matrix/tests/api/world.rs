@@ -125,9 +125,9 @@ impl Profiles for AccountProfiles {
 /// A running server.
 pub(crate) struct Server {
     router: Router,
-    pub(crate) clock: ManualClock,
-    /// For what Matrix has no calls for.
+    /// Its commands. Its jobs do not run until a test starts them.
     pub(crate) rooms: Rooms,
+    pub(crate) clock: ManualClock,
 }
 
 /// An answer.
@@ -187,8 +187,7 @@ impl Server {
             shared_secret: Some("sesame".to_owned()),
             public_directory: false,
         };
-        let api = MatrixApi::new(rooms.clone(), views, accounts, media, config);
-        Self { router: router(api), clock, rooms }
+        Self { router: router(MatrixApi::new(rooms.clone(), views, accounts, media, config)), rooms, clock }
     }
 
     pub(crate) async fn send(&self, request: Request<Body>) -> Reply {
