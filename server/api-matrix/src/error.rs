@@ -155,6 +155,7 @@ impl From<Rejection> for ApiError {
             Rejection::FieldTooLong { .. } | Rejection::TooMany { .. } => {
                 (StatusCode::BAD_REQUEST, "M_INVALID_PARAM")
             }
+            Rejection::ThreadExists => (StatusCode::BAD_REQUEST, "M_INVALID_PARAM"),
             Rejection::DuplicateReaction => (StatusCode::BAD_REQUEST, "M_DUPLICATE_ANNOTATION"),
             Rejection::UnsupportedRoomVersion => (StatusCode::BAD_REQUEST, "M_UNSUPPORTED_ROOM_VERSION"),
             Rejection::Room(refusal) => of_room(refusal),
@@ -296,6 +297,7 @@ mod tests {
             Rejection::BadField { field: "f", problem: text() },
             Rejection::EventTooLarge { bytes: 70_000, limit: 65_536 },
             Rejection::FieldTooLong { field: "f", bytes: 300, limit: 255 },
+            Rejection::ThreadExists,
             Rejection::DuplicateReaction,
             Rejection::Room(RoomRefusal::CannotAuthoriseJoin),
             Rejection::Room(RoomRefusal::CannotGrantJoin),

@@ -66,6 +66,10 @@ pub(crate) enum ApiError {
     MissingPermissions,
     /// Only the author may do this.
     NotTheAuthor,
+    /// Messages that are too old to be deleted at once.
+    TooOld,
+    /// The message has a thread already.
+    ThreadExists,
     /// A message without anything in it.
     EmptyMessage,
     /// Messages cannot be sent there.
@@ -119,6 +123,12 @@ impl ApiError {
             Self::MissingAccess => (S::FORBIDDEN, 50001, "Missing Access"),
             Self::MissingPermissions => (S::FORBIDDEN, 50013, "Missing Permissions"),
             Self::NotTheAuthor => (S::FORBIDDEN, 50005, "Cannot edit a message authored by another user"),
+            Self::TooOld => {
+                (S::BAD_REQUEST, 50034, "You can only bulk delete messages that are under 14 days old.")
+            }
+            Self::ThreadExists => {
+                (S::BAD_REQUEST, 160_004, "A thread has already been created for this message")
+            }
             Self::EmptyMessage => (S::BAD_REQUEST, 50006, "Cannot send an empty message"),
             Self::NotATextChannel => (S::BAD_REQUEST, 50008, "Cannot send messages in a non-text channel"),
             Self::Banned => (S::FORBIDDEN, 40007, "The user is banned from this guild."),
@@ -149,6 +159,7 @@ const WRONG_LOGIN: &str = "Login or password is invalid.";
 fn too_many(what: &str, limit: usize) -> (StatusCode, u32, String) {
     let code = match what {
         "guilds" => 30001,
+        "pins" => 30003,
         "reactions" => 30010,
         "channels" => 30013,
         "invites" => 30016,
@@ -264,6 +275,7 @@ impl From<Rejection> for ApiError {
                 "BASE_TYPE_MAX_LENGTH",
                 &format!("Has {bytes} bytes, which is too many."),
             ),
+            Rejection::ThreadExists => Self::ThreadExists,
             Rejection::DuplicateReaction => {
                 Self::Conflict("You have already reacted with this emoji".to_owned())
             }

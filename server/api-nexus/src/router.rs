@@ -11,8 +11,9 @@ use axum::{
 use crate::{
     api::NexusApi,
     endpoints::{
-        applications, attachments, auth, channels, directory, gateway_address, guilds, invites, join,
-        members, messages, oauth2, reactions, rooms, typing, users,
+        applications, attachments, audit_logs, auth, bulk_delete, channels, directory, gateway_address,
+        guild_preview, guilds, invites, join, members, messages, oauth2, pins, reactions, read_states, rooms,
+        threads, typing, users,
     },
     error::ApiError,
     gateway,
@@ -36,7 +37,13 @@ pub fn router(api: NexusApi) -> Router {
 }
 
 fn calls() -> Router<NexusApi> {
-    Router::new().merge(account_calls()).merge(guild_calls()).merge(channel_calls()).merge(message_calls())
+    Router::new()
+        .merge(account_calls())
+        .merge(guild_calls())
+        .merge(channel_calls())
+        .merge(message_calls())
+        .merge(thread_calls())
+        .merge(pin_calls())
 }
 
 fn account_calls() -> Router<NexusApi> {
@@ -67,6 +74,9 @@ fn guild_calls() -> Router<NexusApi> {
         .route("/guilds/{guild_id}/members", get(members::list))
         .route("/guilds/{guild_id}/members/search", get(members::search))
         .route("/guilds/{guild_id}/members/{user_id}", get(members::get))
+        .route("/guilds/{guild_id}/preview", get(guild_preview::get))
+        .route("/guilds/{guild_id}/audit-logs", get(audit_logs::list))
+        .route("/guilds/{guild_id}/threads/active", get(threads::active))
         .route("/guilds/{guild_id}/roles", get(guilds::roles))
         .route("/guilds/{guild_id}/invites", get(guilds::invites))
         .route("/rooms/{room_id}", get(rooms::get))
@@ -94,6 +104,33 @@ fn message_calls() -> Router<NexusApi> {
         )
         // Files have their own bound, which the operator sets; everything else is bounded where it is read.
         .layer(DefaultBodyLimit::disable())
+}
+
+fn thread_calls() -> Router<NexusApi> {
+    const MEMBERS: &str = "/channels/{channel_id}/thread-members";
+    const ARCHIVED: &str = "/channels/{channel_id}/threads/archived";
+    Router::new()
+        .route("/channels/{channel_id}/threads", post(threads::create))
+        .route("/channels/{channel_id}/messages/{message_id}/threads", post(threads::create_on_message))
+        .route(&format!("{ARCHIVED}/public"), get(threads::archived))
+        .route(&format!("{ARCHIVED}/private"), get(threads::archived_private))
+        .route("/channels/{channel_id}/users/@me/threads/archived/private", get(threads::archived_private))
+        .route(MEMBERS, get(threads::members))
+        .route(
+            &format!("{MEMBERS}/{{user_id}}"),
+            get(threads::member).put(threads::add_member).delete(threads::remove_member),
+        )
+}
+
+fn pin_calls() -> Router<NexusApi> {
+    Router::new()
+        .route("/channels/{channel_id}/pins", get(pins::old_list))
+        .route("/channels/{channel_id}/pins/{message_id}", put(pins::add).delete(pins::remove))
+        .route("/channels/{channel_id}/messages/pins", get(pins::list))
+        .route("/channels/{channel_id}/messages/pins/{message_id}", put(pins::add).delete(pins::remove))
+        .route("/channels/{channel_id}/messages/bulk-delete", post(bulk_delete::delete))
+        .route("/channels/{channel_id}/messages/{message_id}/ack", post(read_states::ack))
+        .route("/read-states/ack-bulk", post(read_states::ack_several))
 }
 
 async fn no_such_path() -> ApiError {

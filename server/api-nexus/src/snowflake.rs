@@ -41,6 +41,12 @@ pub(crate) fn iso_time(unix_ms: u64) -> String {
     )
 }
 
+/// Reads a moment as clients write it, in milliseconds since the Unix epoch.
+pub(crate) fn unix_ms(text: &str) -> Option<u64> {
+    let at = OffsetDateTime::parse(text, &time::format_description::well_known::Rfc3339).ok()?;
+    u64::try_from(at.unix_timestamp_nanos() / 1_000_000).ok()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -68,6 +74,15 @@ mod tests {
         assert_eq!(parse("18446744073709551615"), Some(Snowflake(u64::MAX)));
         assert_eq!(parse("18446744073709551616"), None);
         assert_eq!(parse("000000000000000000001"), None);
+    }
+
+    #[test]
+    fn times_are_read_as_they_are_written() {
+        assert_eq!(unix_ms(&iso_time(1_767_323_045_678)), Some(1_767_323_045_678));
+        assert_eq!(unix_ms("2026-01-02T03:04:05Z"), Some(1_767_323_045_000));
+        for bad in ["", "yesterday", "2026-01-02", "1969-01-01T00:00:00Z"] {
+            assert_eq!(unix_ms(bad), None, "{bad}");
+        }
     }
 
     #[test]

@@ -17,6 +17,7 @@ mod channels;
 mod content;
 mod create_room;
 mod decision;
+mod delete_several;
 mod error;
 mod forget;
 mod guild_state;
@@ -27,8 +28,10 @@ mod knock;
 mod locks;
 mod membership;
 mod permission;
+mod pins;
 mod power;
 mod publish;
+mod receipts;
 mod redact;
 mod restricted_join;
 mod room_refusal;
@@ -36,19 +39,24 @@ mod send;
 mod state_checks;
 mod steward;
 pub mod table_list;
+mod threads;
 mod typing;
 mod upgrade;
 
 pub use bots::AddBot;
 pub use channels::{ChannelChanges, NewChannel};
 pub use create_room::{CreateRoom, Created, InitialState, Preset};
+pub use delete_several::MESSAGES_AT_ONCE;
 pub use error::{Rejection, RoomsError};
 pub use guilds::{CreateGuild, GuildChanges};
 pub use invites::{Invite, InviteRow, NewInvite, usable_invite};
+pub use pins::PinChange;
+pub use receipts::{MarkRead, ReceiptKind};
 pub use redact::Redact;
 pub use room_refusal::RoomRefusal;
 pub use send::SendEvent;
 pub use steward::STEWARD_LOCALPART;
+pub use threads::{AUTO_ARCHIVE_CHOICES, NewThread, ThreadChanges, ThreadStart};
 
 /// Who gives a command.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -9,6 +9,7 @@ use serde_json::Value;
 use crate::{
     auth::Caller,
     body,
+    endpoints::threads,
     error::{ApiError, Unknown},
     form::{self, Form},
     objects::{
@@ -74,7 +75,7 @@ pub(crate) async fn get(
     path: Path,
 ) -> Result<Json<Value>, ApiError> {
     let channel = objects.channel_of(path.id("channel_id")?, caller.user(), Permissions::NONE).await?;
-    Ok(Json(channel_json(&channel)))
+    Ok(Json(objects.channel_object(&channel, Some(caller.user())).await?))
 }
 
 pub(crate) async fn patch(
@@ -85,6 +86,10 @@ pub(crate) async fn patch(
     path: Path,
     body::Json(body): body::Json,
 ) -> Result<Json<Value>, ApiError> {
+    let channel = objects.channel_of(path.id("channel_id")?, caller.user(), Permissions::NONE).await?;
+    if let Some(thread) = &channel.thread {
+        return Ok(Json(threads::patch(&rooms, &objects, &caller, thread, &body).await?));
+    }
     let wanted = Permissions::MANAGE_CHANNELS;
     let channel = objects.channel_of(path.id("channel_id")?, caller.user(), wanted).await?;
     let given = form::read(&body, |form| {
@@ -118,6 +123,12 @@ pub(crate) async fn delete(
     caller: Caller,
     path: Path,
 ) -> Result<Json<Value>, ApiError> {
+    let channel = objects.channel_of(path.id("channel_id")?, caller.user(), Permissions::NONE).await?;
+    if let Some(thread) = &channel.thread {
+        let object = objects.thread(thread, None).await?;
+        rooms.delete_thread(&caller.actor(), thread.room, thread.root).await?;
+        return Ok(Json(object));
+    }
     let wanted = Permissions::MANAGE_CHANNELS;
     let channel = objects.channel_of(path.id("channel_id")?, caller.user(), wanted).await?;
     rooms.delete_channel(&caller.actor(), channel.room).await?;

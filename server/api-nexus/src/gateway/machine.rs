@@ -114,7 +114,9 @@ impl SessionMachine {
                 }
                 What::GuildDeleted if is_in => self.leave(fact, &mut out),
                 what if is_in && self.hears(what, visible) => {
-                    out.push(self.number(Kind::Fact(Arc::clone(commit), index)));
+                    let kind = Kind::Fact(Arc::clone(commit), index);
+                    let transient = what.is_transient();
+                    out.push(if transient { Dispatch { seq: self.seq, kind } } else { self.number(kind) });
                 }
                 _ => {}
             }
