@@ -111,6 +111,12 @@ pub mod numbers {
     pub const FIRST_ACCOUNT: u8 = 76;
     pub const USER_DEVICES: u8 = 77;
     pub const EMAILS: u8 = 78;
+    pub const REGISTRATION_TOKENS: u8 = 79;
+    pub const MAIL_PROOFS: u8 = 80;
+    pub const MAIL_TOKENS: u8 = 81;
+    pub const MAIL_QUEUE: u8 = 82;
+    pub const SECOND_FACTORS: u8 = 83;
+    pub const DEPARTURES: u8 = 84;
     // Primary records of who has read what and who follows which thread.
     pub const RECEIPTS: u8 = 106;
     pub const RECEIPT_ORDER: u8 = 107;

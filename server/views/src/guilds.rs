@@ -1,6 +1,9 @@
 //! Guilds as Discord users see them: channels, roles, members, permissions.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    cmp::Reverse,
+    collections::{BTreeMap, BTreeSet},
+};
 
 use nexus_event_store::{
     RoomNo, Rows, Scan, Snowflake, StoreError, UserNo,
@@ -213,6 +216,18 @@ impl Views {
         }))
     }
 
+    /// The guilds that a user owns.
+    ///
+    /// # Errors
+    /// Store errors.
+    pub async fn owned_guilds(&self, user: UserNo) -> Result<Vec<Guild>, ViewError> {
+        let mut owned = Vec::new();
+        for room in self.guilds_of(user).await? {
+            owned.extend(self.guild(room).await?.filter(|guild| guild.owner == user));
+        }
+        Ok(owned)
+    }
+
     /// The guilds a user is a member of.
     ///
     /// # Errors
@@ -298,7 +313,8 @@ impl Views {
         let rows = self.store.scan::<GuildRoles>(Scan::prefix::<GuildRoles>(&guild)).await?;
         let mut roles: Vec<Role> =
             rows.into_iter().map(|(_, row)| Role { id: role_snowflake(guild_id, row.id), row }).collect();
-        roles.sort_by_key(|role| (role.row.position, role.id));
+        // Of two at one place the older one, with the smaller id, is the higher.
+        roles.sort_by_key(|role| (role.row.id != 0, role.row.position, Reverse(role.row.id)));
         Ok(roles)
     }
 

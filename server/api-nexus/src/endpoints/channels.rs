@@ -9,7 +9,7 @@ use serde_json::Value;
 use crate::{
     auth::Caller,
     body,
-    endpoints::threads,
+    endpoints::{overwrites::OverwriteForm, threads},
     error::{ApiError, Unknown},
     form::{self, Form},
     objects::{
@@ -31,6 +31,7 @@ pub(crate) struct ChannelForm {
     pub(crate) position: Option<i64>,
     pub(crate) nsfw: Option<bool>,
     pub(crate) slowmode_s: Option<u32>,
+    pub(crate) overwrites: Option<Vec<OverwriteForm>>,
 }
 
 impl ChannelForm {
@@ -54,6 +55,7 @@ impl ChannelForm {
             slowmode_s: form
                 .integer("rate_limit_per_user", 0..=SLOWMODE_S)
                 .and_then(|seconds| u32::try_from(seconds).ok()),
+            overwrites: OverwriteForm::read_all(form),
         }
     }
 }
@@ -75,7 +77,10 @@ pub(crate) async fn get(
     path: Path,
 ) -> Result<Json<Value>, ApiError> {
     let channel = objects.channel_of(path.id("channel_id")?, caller.user(), Permissions::NONE).await?;
-    Ok(Json(objects.channel_object(&channel, Some(caller.user())).await?))
+    let held = objects.views.permissions(channel.guild, Some(channel.room), caller.user()).await?;
+    let mut object = objects.channel_object(&channel, Some(caller.user())).await?;
+    object["permissions"] = held.0.to_string().into();
+    Ok(Json(object))
 }
 
 pub(crate) async fn patch(
@@ -90,8 +95,7 @@ pub(crate) async fn patch(
     if let Some(thread) = &channel.thread {
         return Ok(Json(threads::patch(&rooms, &objects, &caller, thread, &body).await?));
     }
-    let wanted = Permissions::MANAGE_CHANNELS;
-    let channel = objects.channel_of(path.id("channel_id")?, caller.user(), wanted).await?;
+    let guild = objects.guild_of(channel.guild_id, caller.user()).await?;
     let given = form::read(&body, |form| {
         let given = ChannelForm::read(form);
         if given.kind.is_some_and(|kind| kind != channel.info.kind) {
@@ -111,6 +115,10 @@ pub(crate) async fn patch(
         position: given.position,
         nsfw: given.nsfw,
         slowmode_s: given.slowmode_s,
+        overwrites: match &given.overwrites {
+            Some(forms) => Some(objects.new_overwrites((&guild, Some(&channel)), forms).await?),
+            None => None,
+        },
     };
     rooms.update_channel(&caller.actor(), channel.room, changes).await?;
     let changed = views.channel(channel.room).await?.ok_or(ApiError::Unknown(Unknown::Channel))?;

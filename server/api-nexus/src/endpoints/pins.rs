@@ -12,7 +12,7 @@ use crate::{
     error::ApiError,
     objects::{Objects, message::Parts},
     params::{Path, Query},
-    snowflake::{iso_time, unix_ms},
+    snowflake::{iso_time, parse_time},
 };
 
 /// What the older call lists.
@@ -80,7 +80,7 @@ pub(crate) async fn list(
 ) -> Result<Json<Value>, ApiError> {
     let limit = query.limit(50, 50)?;
     let before_ms = match query.text("before") {
-        Some(text) => Some(unix_ms(text).ok_or_else(|| {
+        Some(text) => Some(parse_time(text).ok_or_else(|| {
             ApiError::field(&["before"], "DATE_TIME_TYPE_PARSE", "Could not parse the time.")
         })?),
         None => None,

@@ -21,7 +21,7 @@ use crate::{
     message_form::MessageForm,
     objects::{Objects, message::Parts},
     params::{Path, Query},
-    snowflake::unix_ms,
+    snowflake::parse_time,
 };
 
 /// Forum tags of a thread.
@@ -181,7 +181,7 @@ pub(crate) async fn archived(
 ) -> Result<Json<Value>, ApiError> {
     let limit = query.limit(100, 50)?;
     let before_ms = match query.text("before") {
-        Some(text) => Some(unix_ms(text).ok_or_else(|| {
+        Some(text) => Some(parse_time(text).ok_or_else(|| {
             ApiError::field(&["before"], "DATE_TIME_TYPE_PARSE", "Could not parse the time.")
         })?),
         None => None,
