@@ -4,6 +4,7 @@ pub(crate) mod applications;
 pub(crate) mod attachments;
 pub(crate) mod audit_logs;
 pub(crate) mod auth;
+pub(crate) mod bans;
 pub(crate) mod bulk_delete;
 pub(crate) mod channels;
 pub(crate) mod directory;

@@ -1,7 +1,7 @@
-//! Several messages, or the reactions of one, taken away in one commit by the steward.
+//! Several messages, taken away in one commit by the steward.
 
-use nexus_event_store::{EventNo, RoomNo, Scan, UserNo, rows::EventPlace};
-use nexus_views::{Event, Permissions, rows::Reactions};
+use nexus_event_store::RoomNo;
+use nexus_views::{Event, Permissions};
 use ruma::{CanonicalJsonValue, OwnedEventId};
 use serde_json::json;
 
@@ -31,20 +31,6 @@ impl Rooms {
             return Err(Rejection::TooMany { what: "messages", limit: MESSAGES_AT_ONCE }.into());
         }
         self.run(&DeleteMessages { actor, channel, messages }).await.map(drop)
-    }
-
-    /// Takes away the reactions to an event, or those of one emoji; tells whether there were more than one
-    /// commit holds, so that some are left.
-    ///
-    /// # Errors
-    /// Refused without MANAGE_MESSAGES.
-    pub async fn clear_reactions(
-        &self,
-        actor: &Actor,
-        event: EventPlace,
-        emoji: Option<String>,
-    ) -> Result<bool, RoomsError> {
-        Ok(self.run(&ClearReactions { actor, event, emoji }).await?.0)
     }
 }
 
@@ -105,36 +91,5 @@ impl Decide for DeleteMessages<'_> {
             }
         }
         Ok(())
-    }
-}
-
-struct ClearReactions<'a> {
-    actor: &'a Actor,
-    event: EventPlace,
-    emoji: Option<String>,
-}
-
-impl Decide for ClearReactions<'_> {
-    type Output = bool;
-
-    fn rooms(&self) -> Vec<RoomNo> {
-        vec![self.event.room]
-    }
-
-    async fn decide(&self, decision: &mut Decision<'_>) -> Result<bool, RoomsError> {
-        let EventPlace { room, event } = self.event;
-        let user = decision.actor_no(&self.actor.user).await?;
-        decision.need_in_channel(room, user, Permissions::MANAGE_MESSAGES).await?;
-        let scan = match &self.emoji {
-            Some(emoji) => Scan::prefix::<Reactions>(&(room, event, emoji.clone())),
-            None => Scan::prefix::<Reactions>(&(room, event)),
-        };
-        let rows: Vec<((RoomNo, EventNo, String, UserNo), EventNo)> =
-            decision.tx.scan::<Reactions>(scan.limit(EVENTS_PER_ROOM + 1)).await?;
-        for (_, reaction) in rows.iter().take(EVENTS_PER_ROOM) {
-            let reaction = decision.reader().event(EventPlace { room, event: *reaction }).await?;
-            redact(decision, self.actor, "reactions.clear", &reaction).await?;
-        }
-        Ok(rows.len() > EVENTS_PER_ROOM)
     }
 }

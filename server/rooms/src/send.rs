@@ -229,7 +229,11 @@ impl Send<'_> {
             let held = decision.permissions_in(guild, place, thread.is_some(), user).await?;
             need(held, Permissions::VIEW_CHANNEL)?;
             if self.event.state_key.is_none() {
-                self.need_to_write(decision, (user, held), info.kind, thread.is_some()).await?;
+                let is_message =
+                    self.need_to_write(decision, (user, held), info.kind, thread.is_some()).await?;
+                if is_message && thread.is_none() {
+                    decision.pass_slow_mode(self.room, &info, user, held).await?;
+                }
             }
             if membership != Some(Membership::Join) {
                 decision.join_channel(self.room, &self.actor.user, &self.profile).await?;
@@ -246,29 +250,33 @@ impl Send<'_> {
         }
     }
 
-    /// Refuses what the sender's roles do not allow for an event of this kind.
+    /// Refuses what the sender's roles do not allow for an event of this kind; tells whether it makes a message:
+    /// reactions, votes and edits are not held up by slow mode.
     async fn need_to_write(
         &self,
         decision: &Decision<'_>,
         (user, held): (UserNo, Permissions),
         channel: ChannelKind,
         in_thread: bool,
-    ) -> Result<(), RoomsError> {
+    ) -> Result<bool, RoomsError> {
         let kind = self.event.event_type.as_str();
         if channel == ChannelKind::Category {
             return Err(Rejection::NotTextChannel.into());
         }
         if kind == "m.reaction" {
-            return need(held, Permissions::ADD_REACTIONS.with(Permissions::READ_MESSAGE_HISTORY));
+            need(held, Permissions::ADD_REACTIONS.with(Permissions::READ_MESSAGE_HISTORY))?;
+            return Ok(false);
         }
         if polls::is_response(kind) {
-            return need(held, Permissions::READ_MESSAGE_HISTORY);
+            need(held, Permissions::READ_MESSAGE_HISTORY)?;
+            return Ok(false);
         }
         if polls::is_end(kind) {
-            return self.need_own_poll(decision, user).await;
+            self.need_own_poll(decision, user).await?;
+            return Ok(false);
         }
         if self.is_edit(decision).await? {
-            return Ok(());
+            return Ok(false);
         }
         if channel == ChannelKind::Forum && !in_thread {
             return Err(Rejection::NotTextChannel.into());
@@ -276,7 +284,10 @@ impl Send<'_> {
         if polls::is_start(kind) {
             need(held, Permissions::SEND_POLLS)?;
         }
-        need(held, if in_thread { Permissions::SEND_MESSAGES_IN_THREADS } else { Permissions::SEND_MESSAGES })
+        let wanted =
+            if in_thread { Permissions::SEND_MESSAGES_IN_THREADS } else { Permissions::SEND_MESSAGES };
+        need(held, wanted)?;
+        Ok(true)
     }
 
     /// A poll is ended by who asked.

@@ -125,11 +125,9 @@ pub(crate) async fn clear(
     path: Path,
 ) -> Result<StatusCode, ApiError> {
     let target = target(&objects, &caller, &path, Permissions::MANAGE_MESSAGES).await?;
-    let (room, message) = (target.channel.room, target.message.event.no);
-    let all = target.emoji.is_empty();
-    let emoji = (!all).then(|| target.emoji.clone());
-    // One commit holds so many; of more the rest goes with the next.
-    while rooms.clear_reactions(&caller.actor(), EventPlace { room, event: message }, emoji.clone()).await? {}
+    let message = EventPlace { room: target.channel.room, event: target.message.event.no };
+    let emoji = (!target.emoji.is_empty()).then(|| target.emoji.clone());
+    rooms.clear_reactions(caller.actor(), message, emoji).await?;
     gateway.announce(cleared(&target));
     Ok(StatusCode::NO_CONTENT)
 }

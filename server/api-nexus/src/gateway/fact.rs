@@ -19,6 +19,12 @@ pub(crate) struct Fact {
 }
 
 impl Fact {
+    /// The room that one must see to hear of it: the channel, or the guild itself for what only its
+    /// moderators are told.
+    pub(crate) fn gate(&self) -> Option<RoomNo> {
+        self.what.channel().or_else(|| self.what.is_moderation().then_some(self.guild))
+    }
+
     pub(crate) fn new(guild: RoomNo, guild_id: Snowflake, what: What) -> Self {
         Self { guild, guild_id, what, rendered: OnceCell::new() }
     }
@@ -31,6 +37,8 @@ pub(crate) enum What {
     /// Profile, nick, roles or timeout.
     MemberChanged(UserNo),
     MemberLeft(UserNo),
+    BanAdded(UserNo),
+    BanRemoved(UserNo),
     GuildChanged,
     /// The guild is none any more.
     GuildDeleted,
@@ -109,12 +117,19 @@ impl What {
             Self::MemberJoined(_)
             | Self::MemberChanged(_)
             | Self::MemberLeft(_)
+            | Self::BanAdded(_)
+            | Self::BanRemoved(_)
             | Self::GuildChanged
             | Self::GuildDeleted
             | Self::RoleMade(_)
             | Self::RoleChanged(_)
             | Self::RoleDeleted(_) => None,
         }
+    }
+
+    /// Whether only those hear of it who ban, or read the audit log.
+    pub(crate) fn is_moderation(&self) -> bool {
+        matches!(self, Self::BanAdded(_) | Self::BanRemoved(_))
     }
 
     /// The intent that asks for it.
@@ -127,6 +142,7 @@ impl What {
             | Self::MessagesDeleted { .. } => Intents::GUILD_MESSAGES,
             Self::Audited(..) => Intents::GUILD_MODERATION,
             Self::Voted { .. } => Intents::GUILD_MESSAGE_POLLS,
+            Self::BanAdded(_) | Self::BanRemoved(_) => Intents::GUILD_MODERATION,
             Self::ReactionAdded(_) | Self::ReactionRemoved(_) => Intents::GUILD_MESSAGE_REACTIONS,
             Self::GuildChanged
             | Self::GuildDeleted
