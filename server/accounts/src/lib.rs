@@ -24,6 +24,7 @@ mod login;
 mod names;
 mod passwords;
 mod profile;
+mod profile_fields;
 mod refresh;
 mod register;
 mod registration_tokens;
@@ -31,6 +32,7 @@ mod second_factor;
 mod sessions;
 pub mod table_list;
 mod tables;
+mod tags;
 mod tokens;
 
 use std::{sync::Arc, time::Duration};
