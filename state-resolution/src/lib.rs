@@ -34,6 +34,8 @@ pub use format::{
 };
 pub use json::{JsonError, JsonLimits, parse_object};
 pub use pdu::{Citation, Pdu, PduError};
-pub use resolve::{ResolutionSource, ResolveError, StateSnapshot, resolve, resolve_conflict};
+pub use resolve::{
+    ResolutionSource, ResolveError, StateSnapshot, resolve, resolve_conflict, resolve_disputed,
+};
 pub use room_version::RoomVersion;
 pub use verify::{Verified, VerifyError, required_signers, verify, verify_reporting};
