@@ -29,7 +29,10 @@ pub enum CodecError {
 }
 
 /// One part of a key.
-pub trait KeyPart: Sized {
+pub trait KeyPart: Sized + std::fmt::Debug {
+    /// Whether it begins with a room's number: such rows belong to that room and go with it.
+    const ROOM_FIRST: bool = false;
+
     /// Appends the part.
     fn write(&self, out: &mut Vec<u8>);
     /// Takes the part off the front.
@@ -48,7 +51,18 @@ macro_rules! number_part {
         }
     )*};
 }
-number_part!(RoomNo, EventNo, UserNo, KeyNo, Position, Snowflake);
+number_part!(EventNo, UserNo, KeyNo, Position, Snowflake);
+
+impl KeyPart for RoomNo {
+    const ROOM_FIRST: bool = true;
+
+    fn write(&self, out: &mut Vec<u8>) {
+        self.0.write(out);
+    }
+    fn read(bytes: &mut &[u8]) -> Option<Self> {
+        u64::read(bytes).map(RoomNo)
+    }
+}
 
 impl KeyPart for u64 {
     fn write(&self, out: &mut Vec<u8>) {
@@ -136,8 +150,13 @@ impl KeyPart for () {
 }
 
 macro_rules! tuple_part {
-    ($($name:ident)+) => {
+    ($first:ident $($rest:ident)+) => {
+        tuple_part!(@ $first; $first $($rest)+);
+    };
+    (@ $first:ident; $($name:ident)+) => {
         impl<$($name: KeyPart),+> KeyPart for ($($name,)+) {
+            const ROOM_FIRST: bool = $first::ROOM_FIRST;
+
             #[allow(non_snake_case, reason = "the macro names values after their types")]
             fn write(&self, out: &mut Vec<u8>) {
                 let ($($name,)+) = self;
@@ -167,7 +186,7 @@ pub fn decode_key<K: KeyPart>(mut bytes: &[u8]) -> Option<K> {
 }
 
 /// What a table holds.
-pub trait Value: Sized {
+pub trait Value: Sized + std::fmt::Debug {
     /// Serialises with its version.
     fn encode(&self) -> Vec<u8>;
     /// Reads any version that was ever written; `None` if it cannot.

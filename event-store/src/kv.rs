@@ -8,6 +8,7 @@
 
 use std::{
     future::Future,
+    path::PathBuf,
     pin::Pin,
     sync::Arc,
     task::{Context, Poll},
@@ -19,6 +20,7 @@ use crate::world::BoxFuture;
 
 pub mod memory;
 pub mod rocks;
+pub mod sealed;
 
 /// Rows that an engine should store and tune alike.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -153,6 +155,16 @@ pub trait Engine: Read + 'static {
     fn is_exclusive(&self) -> bool;
     /// Bytes the store takes on disk, roughly.
     fn disk_bytes(&self) -> u64;
+    /// How many rows there are, roughly (for progress bars).
+    fn row_count(&self) -> u64 {
+        0
+    }
     /// Runs compaction over everything (maintenance, benchmarks).
     fn compact(&self) -> BoxFuture<'static, Result<(), KvError>>;
+    /// Makes `folder`, which must not exist, another store with what is durable at one moment; writes go on
+    /// meanwhile. On the same file system it shares the files that never change. An engine without files
+    /// refuses.
+    fn checkpoint(&self, _folder: PathBuf) -> BoxFuture<'static, Result<(), KvError>> {
+        Box::pin(std::future::ready(Err(KvError::Engine("this engine has no files".into()))))
+    }
 }

@@ -2,7 +2,7 @@
 //!
 //! A query sees only what is durable; a decision also sees what is staged before it.
 
-use std::future::Future;
+use std::{future::Future, sync::Arc};
 
 use bytes::Bytes;
 
@@ -10,7 +10,7 @@ use crate::{
     catalogue::Table,
     codec::{CodecError, KeyPart, Value, decode_key},
     error::StoreError,
-    kv::{RowKey, Span},
+    kv::{Engine, KvError, RowKey, Span},
 };
 
 /// Point reads of typed rows.
@@ -21,7 +21,7 @@ pub trait Rows: Send + Sync {
         T::Value: Send,
     {
         let read = self.raw(row_key::<T>(key));
-        async move { read.await?.map(|bytes| decode_value::<T>(&bytes)).transpose() }
+        async move { read.await.map_err(in_table::<T>)?.map(|bytes| decode_value::<T>(&bytes)).transpose() }
     }
 
     /// The row of `key`, which must be there.
@@ -35,6 +35,26 @@ pub trait Rows: Send + Sync {
 
     /// The bytes of a row.
     fn raw(&self, key: RowKey) -> impl Future<Output = Result<Option<Bytes>, StoreError>> + Send;
+}
+
+/// Says in which table a row cannot be read: the engine knows only its key.
+pub(crate) fn in_table<T: Table>(error: StoreError) -> StoreError {
+    match error {
+        StoreError::Kv(KvError::Engine(text)) => {
+            StoreError::Kv(KvError::Engine(format!("table {}, {text}", T::NAME).into()))
+        }
+        other => other,
+    }
+}
+
+/// Typed reads straight from an engine: for maintenance of a store that may not open.
+#[derive(Clone)]
+pub struct EngineRows(pub Arc<dyn Engine>);
+
+impl Rows for EngineRows {
+    async fn raw(&self, key: RowKey) -> Result<Option<Bytes>, StoreError> {
+        Ok(self.0.get(key.family, &key.bytes).await?)
+    }
 }
 
 /// The address of a row.

@@ -21,21 +21,19 @@ use tokio::sync::{Notify, watch};
 
 use crate::{
     catalogue::{Meta, Stream, Table},
-    codec::{Text, Value},
+    codec::Text,
     committer::run_committer,
     error::StoreError,
     feed::{Commit, Feed},
+    format,
     ids::{Position, Snowflake},
-    kv::{Batch, Engine, KvError, Precondition, RowKey},
-    read::{Rows, Scan, decode_row, decode_value, row_key},
+    kv::{Engine, KvError, RowKey, sealed::Sealed},
+    read::{Rows, Scan, decode_row, in_table},
     rows::Counters,
     staging::Staging,
     tx::Tx,
     world::World,
 };
-
-/// The format this program writes.
-pub const FORMAT: u32 = 1;
 
 /// Called once when the engine failed and the process must not go on.
 pub type OnFatal = Arc<dyn Fn(&KvError) + Send + Sync>;
@@ -108,8 +106,10 @@ impl Store {
     /// # Errors
     /// [`StoreError::Format`] when another version wrote it; engine and codec errors.
     pub async fn open(engine: Arc<dyn Engine>, world: World, on_fatal: OnFatal) -> Result<Self, StoreError> {
-        check_format(&*engine).await?;
-        let newest = engine.range(Scan::prefix::<Stream>(&()).reverse().limit(1).into_span()).await?;
+        format::require_current(&*engine).await?;
+        let engine: Arc<dyn Engine> = Arc::new(Sealed::new(engine));
+        let newest = engine.range(Scan::prefix::<Stream>(&()).reverse().limit(1).into_span()).await;
+        let newest = newest.map_err(|error| in_table::<Stream>(error.into()))?;
         let (last, counters) = match newest.first() {
             Some((key, value)) => {
                 let (position, row) = decode_row::<Stream>(key, value)?;
@@ -187,7 +187,8 @@ impl Store {
     /// # Errors
     /// Engine and codec errors.
     pub async fn scan<T: Table>(&self, scan: Scan) -> Result<Vec<(T::Key, T::Value)>, StoreError> {
-        let rows = self.inner.engine.range(scan.into_span()).await?;
+        let rows = self.inner.engine.range(scan.into_span()).await;
+        let rows = rows.map_err(|error| in_table::<T>(error.into()))?;
         rows.iter().map(|(key, value)| decode_row::<T>(key, value)).collect()
     }
 
@@ -276,26 +277,6 @@ impl Store {
 impl Rows for Store {
     async fn raw(&self, key: RowKey) -> Result<Option<Bytes>, StoreError> {
         Ok(self.inner.engine.get(key.family, &key.bytes).await?)
-    }
-}
-
-async fn check_format(engine: &dyn Engine) -> Result<(), StoreError> {
-    let key = row_key::<Meta>(&Text::from("format"));
-    match engine.get(key.family, &key.bytes).await? {
-        Some(bytes) => {
-            let found = decode_value::<Meta>(&bytes)?;
-            if found == FORMAT.to_string() {
-                Ok(())
-            } else {
-                Err(StoreError::Format { found, supported: FORMAT })
-            }
-        }
-        None => {
-            let value = Bytes::from(FORMAT.to_string().encode());
-            let fresh = Precondition { key: key.clone(), expect: None };
-            let batch = Batch { preconditions: vec![fresh], writes: vec![(key, Some(value))] };
-            Ok(engine.commit(batch).await?)
-        }
     }
 }
 

@@ -19,7 +19,7 @@ use crate::{
     feed::Topic,
     ids::{EventNo, KeyNo, Position, RoomNo, Snowflake, UserNo},
     kv::{Family, Precondition, RowKey, Span},
-    read::{Rows, Scan, decode_row, row_key},
+    read::{Rows, Scan, decode_row, in_table, row_key},
     rows::{EventPlace, NodeRow, SnowflakeRow, StateKeyRow, StreamRow},
     staging::StagedBatch,
     store::Store,
@@ -93,6 +93,11 @@ impl Tx {
         self.pending.lock().writes.insert(row_key::<T>(key), None);
     }
 
+    /// Deletes a row by its address (maintenance, which treats all tables alike).
+    pub fn delete_raw(&self, key: RowKey) {
+        self.pending.lock().writes.insert(key, None);
+    }
+
     /// Writes a row that holds the position of this decision; reads of this transaction do not see it.
     pub fn put_at<T: Table>(&self, row: impl FnOnce(Position) -> (T::Key, T::Value) + Send + 'static) {
         self.pending.lock().positioned.push(Box::new(move |position| {
@@ -146,7 +151,8 @@ impl Tx {
         // Staged first: what becomes durable in between is then seen at least once.
         let staged = self.store.staged_where(inside);
         let whole = Span { reverse: false, limit: usize::MAX, ..span.clone() };
-        for (key, value) in self.store.inner.engine.range(whole).await? {
+        let durable = self.store.inner.engine.range(whole).await;
+        for (key, value) in durable.map_err(|error| in_table::<T>(error.into()))? {
             rows.insert(key.to_vec(), value);
         }
         let own: Vec<(RowKey, Option<Bytes>)> = {

@@ -145,6 +145,10 @@ impl Engine for MemoryEngine {
         self.rows.read().iter().map(|((_, key), value)| (key.len() + value.len()) as u64).sum()
     }
 
+    fn row_count(&self) -> u64 {
+        self.rows.read().len() as u64
+    }
+
     fn compact(&self) -> BoxFuture<'static, Result<(), KvError>> {
         Box::pin(std::future::ready(Ok(())))
     }

@@ -5,7 +5,11 @@
 //! write is synced (`WriteOptions::sync`) before its commit resolves, and RocksDB shows a batch to readers
 //! only after its log record is synced.
 
-use std::{path::Path, sync::Arc, thread};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+    thread,
+};
 
 use bytes::Bytes;
 use rocksdb::{
@@ -37,6 +41,7 @@ impl Default for RocksTuning {
 enum Job {
     Commit(Batch, oneshot::Sender<Result<(), KvError>>),
     Compact(oneshot::Sender<Result<(), KvError>>),
+    Checkpoint(PathBuf, oneshot::Sender<Result<(), KvError>>),
 }
 
 /// A RocksDB folder, opened for this process alone.
@@ -95,11 +100,18 @@ impl RocksEngine {
                     match job {
                         Job::Commit(batch, done) => drop(done.send(write(&writer, &batch))),
                         Job::Compact(done) => drop(done.send(compact(&writer))),
+                        Job::Checkpoint(folder, done) => drop(done.send(checkpoint(&writer, &folder))),
                     }
                 }
             })
             .map_err(|error| KvError::Engine(error.to_string().into()))?;
         Ok(Self { db, writer: Some(Writer { jobs, thread }) })
+    }
+
+    /// The sum of a property over all families.
+    fn sum(&self, property: &str) -> u64 {
+        let of = |family| self.db.property_int_value_cf(handle(&self.db, family), property).ok()?;
+        Family::ALL.into_iter().filter_map(of).sum()
     }
 
     fn submit(
@@ -149,7 +161,9 @@ fn family_options(family: Family, cache: &Cache, tuning: RocksTuning) -> Options
 
 fn engine_error(error: rocksdb::Error) -> KvError {
     let text = error.into_string();
-    if text.contains("No space left on device") { KvError::DiskFull } else { KvError::Engine(text.into()) }
+    // A quota that is used up is a full disk for this process.
+    let full = ["No space left on device", "Disk quota exceeded"].iter().any(|reason| text.contains(reason));
+    if full { KvError::DiskFull } else { KvError::Engine(text.into()) }
 }
 
 fn write(db: &DB, batch: &Batch) -> Result<(), KvError> {
@@ -171,6 +185,11 @@ fn write(db: &DB, batch: &Batch) -> Result<(), KvError> {
     let mut options = WriteOptions::default();
     options.set_sync(true);
     db.write_opt(rows, &options).map_err(engine_error)
+}
+
+fn checkpoint(db: &DB, folder: &Path) -> Result<(), KvError> {
+    let checkpoint = rocksdb::checkpoint::Checkpoint::new(db).map_err(engine_error)?;
+    checkpoint.create_checkpoint(folder).map_err(engine_error)
 }
 
 fn compact(db: &DB) -> Result<(), KvError> {
@@ -268,17 +287,18 @@ impl Engine for RocksEngine {
     }
 
     fn disk_bytes(&self) -> u64 {
-        Family::ALL
-            .into_iter()
-            .filter_map(|family| {
-                self.db
-                    .property_int_value_cf(handle(&self.db, family), "rocksdb.total-sst-files-size")
-                    .ok()?
-            })
-            .sum()
+        self.sum("rocksdb.total-sst-files-size")
+    }
+
+    fn row_count(&self) -> u64 {
+        self.sum("rocksdb.estimate-num-keys")
     }
 
     fn compact(&self) -> BoxFuture<'static, Result<(), KvError>> {
         self.submit(Job::Compact)
+    }
+
+    fn checkpoint(&self, folder: PathBuf) -> BoxFuture<'static, Result<(), KvError>> {
+        self.submit(|done| Job::Checkpoint(folder, done))
     }
 }

@@ -16,6 +16,7 @@ mod decide;
 mod devices;
 mod emails;
 mod error;
+mod follow_room;
 mod gateway_sessions;
 mod login;
 mod names;
@@ -24,6 +25,7 @@ mod profile;
 mod refresh;
 mod register;
 mod sessions;
+pub mod table_list;
 mod tables;
 mod tokens;
 

@@ -18,6 +18,13 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct TokenHash(pub [u8; 32]);
 
+impl std::fmt::Debug for TokenHash {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let start: String = self.0[..4].iter().map(|byte| format!("{byte:02x}")).collect();
+        write!(f, "TokenHash({start}…)")
+    }
+}
+
 impl KeyPart for TokenHash {
     fn write(&self, out: &mut Vec<u8>) {
         self.0.write(out);
@@ -97,7 +104,7 @@ pub struct AccountRow {
 versioned_value!(AccountRow, 1);
 
 /// A device and the session on it.
-#[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DeviceRow {
     pub created_ms: u64,
     pub display_name: Option<String>,
@@ -110,7 +117,7 @@ pub struct DeviceRow {
 versioned_value!(DeviceRow, 1);
 
 /// Which refresh tokens of a session are good.
-#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RefreshState {
     /// The key of the session in [`RefreshTokens`].
     pub family: TokenHash,

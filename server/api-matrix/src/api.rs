@@ -7,6 +7,7 @@ use std::sync::Arc;
 use axum::extract::FromRef;
 use nexus_accounts::Accounts;
 use nexus_event_store::world::World;
+use nexus_media::Media;
 use nexus_rooms::Rooms;
 use nexus_views::Views;
 
@@ -17,6 +18,8 @@ use crate::uia::UiaSessions;
 pub struct MatrixConfig {
     /// Where clients reach this server, without a slash at the end.
     pub public_url: String,
+    /// Whether the directory of public rooms may be read without logging in.
+    pub public_directory: bool,
 }
 
 /// The state of the Matrix API's router. Cheap to clone.
@@ -25,6 +28,7 @@ pub struct MatrixApi {
     rooms: Rooms,
     views: Views,
     accounts: Accounts,
+    media: Media,
     world: World,
     config: Arc<MatrixConfig>,
     sessions: Arc<UiaSessions>,
@@ -33,10 +37,10 @@ pub struct MatrixApi {
 impl MatrixApi {
     /// The API over these rooms, views and accounts, which belong to one store.
     #[must_use]
-    pub fn new(rooms: Rooms, views: Views, accounts: Accounts, config: MatrixConfig) -> Self {
+    pub fn new(rooms: Rooms, views: Views, accounts: Accounts, media: Media, config: MatrixConfig) -> Self {
         let world = views.store().world().clone();
         let sessions = Arc::new(UiaSessions::new(world.clone()));
-        Self { rooms, views, accounts, world, config: Arc::new(config), sessions }
+        Self { rooms, views, accounts, media, world, config: Arc::new(config), sessions }
     }
 }
 
@@ -59,6 +63,7 @@ macro_rules! part {
 part!(Rooms, rooms);
 part!(Views, views);
 part!(Accounts, accounts);
+part!(Media, media);
 part!(World, world);
 part!(Arc<MatrixConfig>, config);
 part!(Arc<UiaSessions>, sessions);

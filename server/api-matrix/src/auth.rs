@@ -21,7 +21,7 @@ pub(crate) struct Auth(pub(crate) Login);
 impl Auth {
     /// The same, as commands name it.
     pub(crate) fn actor(&self) -> Actor {
-        Actor { user: self.0.user_id.clone(), device: self.0.device.clone() }
+        Actor { user: self.0.user_id.clone(), device: self.0.device.clone(), reason: None }
     }
 }
 
@@ -36,6 +36,24 @@ where
         let token = token(parts).ok_or_else(ApiError::missing_token)?;
         let accounts = Accounts::from_ref(state);
         accounts.authenticate(&token).await?.map(Self).ok_or_else(ApiError::unknown_token)
+    }
+}
+
+/// The device that asks, if it says who it is. A token that is not good is refused all the same.
+pub(crate) struct OptionalAuth(pub(crate) Option<Login>);
+
+impl<S> FromRequestParts<S> for OptionalAuth
+where
+    S: Send + Sync,
+    Accounts: FromRef<S>,
+{
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
+        if parts.headers.get(AUTHORIZATION).is_none() && from_query(&parts.uri).is_none() {
+            return Ok(Self(None));
+        }
+        Auth::from_request_parts(parts, state).await.map(|Auth(login)| Self(Some(login)))
     }
 }
 

@@ -15,7 +15,8 @@ use axum::{
 };
 use nexus_accounts::AccountError;
 use nexus_event_store::{StoreError, kv::KvError};
-use nexus_rooms::{Rejection, RoomRefusal, RoomsError};
+use nexus_media::MediaError;
+use nexus_rooms::{GuildRefusal, Rejection, RoomRefusal, RoomsError};
 use serde_json::{Map, Value};
 
 /// A refusal, ready to be sent.
@@ -157,10 +158,23 @@ impl From<Rejection> for ApiError {
             Rejection::DuplicateReaction => (StatusCode::BAD_REQUEST, "M_DUPLICATE_ANNOTATION"),
             Rejection::UnsupportedRoomVersion => (StatusCode::BAD_REQUEST, "M_UNSUPPORTED_ROOM_VERSION"),
             Rejection::Room(refusal) => of_room(refusal),
+            Rejection::Guild(refusal) => of_guild(*refusal),
             Rejection::RoomInUse => (StatusCode::BAD_REQUEST, "M_ROOM_IN_USE"),
             Rejection::InvalidState { .. } => (StatusCode::BAD_REQUEST, "M_INVALID_ROOM_STATE"),
         };
         Self::new(status, errcode, rejection.to_string())
+    }
+}
+
+fn of_guild(refusal: GuildRefusal) -> (StatusCode, &'static str) {
+    match refusal {
+        GuildRefusal::UnknownRole | GuildRefusal::UnknownMember | GuildRefusal::UnknownOverwrite => {
+            (StatusCode::NOT_FOUND, "M_NOT_FOUND")
+        }
+        GuildRefusal::InvalidRole => (StatusCode::BAD_REQUEST, "M_BAD_STATE"),
+        GuildRefusal::RoleTooHigh | GuildRefusal::MemberTooHigh | GuildRefusal::OnlyAdministrators => {
+            (StatusCode::FORBIDDEN, "M_FORBIDDEN")
+        }
     }
 }
 
@@ -223,6 +237,28 @@ impl From<RoomsError> for ApiError {
     }
 }
 
+impl From<MediaError> for ApiError {
+    fn from(error: MediaError) -> Self {
+        let (status, errcode) = match &error {
+            MediaError::Unknown => (StatusCode::NOT_FOUND, "M_NOT_FOUND"),
+            MediaError::NotYetUploaded => (StatusCode::GATEWAY_TIMEOUT, "M_NOT_YET_UPLOADED"),
+            MediaError::AlreadyUploaded => (StatusCode::CONFLICT, "M_CANNOT_OVERWRITE_MEDIA"),
+            MediaError::NotYours => (StatusCode::FORBIDDEN, "M_FORBIDDEN"),
+            MediaError::TooManyReserved { .. } => (StatusCode::TOO_MANY_REQUESTS, "M_LIMIT_EXCEEDED"),
+            MediaError::TooLarge { .. } => (StatusCode::PAYLOAD_TOO_LARGE, "M_TOO_LARGE"),
+            MediaError::Interrupted | MediaError::NotAPicture(_) => (StatusCode::BAD_REQUEST, "M_UNKNOWN"),
+            MediaError::OutOfRange { .. } => (StatusCode::RANGE_NOT_SATISFIABLE, "M_INVALID_PARAM"),
+            MediaError::Storage(_) if error.is_disk_full() => (StatusCode::INSUFFICIENT_STORAGE, "M_UNKNOWN"),
+            MediaError::Storage(cause) => {
+                tracing::error!(error = %cause, "the media storage failed a request");
+                return Self::new(StatusCode::BAD_GATEWAY, "M_UNKNOWN", "the media storage failed");
+            }
+            MediaError::Store(cause) => return cause.clone().into(),
+        };
+        Self::new(status, errcode, error.to_string())
+    }
+}
+
 impl From<StoreError> for ApiError {
     fn from(error: StoreError) -> Self {
         match &error {
@@ -274,6 +310,13 @@ mod tests {
             Rejection::EventTooLarge { bytes: 70_000, limit: 65_536 },
             Rejection::FieldTooLong { field: "f", bytes: 300, limit: 255 },
             Rejection::DuplicateReaction,
+            Rejection::Guild(GuildRefusal::UnknownRole),
+            Rejection::Guild(GuildRefusal::UnknownMember),
+            Rejection::Guild(GuildRefusal::UnknownOverwrite),
+            Rejection::Guild(GuildRefusal::InvalidRole),
+            Rejection::Guild(GuildRefusal::RoleTooHigh),
+            Rejection::Guild(GuildRefusal::MemberTooHigh),
+            Rejection::Guild(GuildRefusal::OnlyAdministrators),
             Rejection::Room(RoomRefusal::CannotAuthoriseJoin),
             Rejection::Room(RoomRefusal::CannotGrantJoin),
             Rejection::Room(RoomRefusal::StillMember),
@@ -366,6 +409,13 @@ mod tests {
             EventTooLarge { bytes: 70000, limit: 65536 } -> 413 M_TOO_LARGE
             FieldTooLong { field: "f", bytes: 300, limit: 255 } -> 400 M_INVALID_PARAM
             DuplicateReaction -> 400 M_DUPLICATE_ANNOTATION
+            Guild(UnknownRole) -> 404 M_NOT_FOUND
+            Guild(UnknownMember) -> 404 M_NOT_FOUND
+            Guild(UnknownOverwrite) -> 404 M_NOT_FOUND
+            Guild(InvalidRole) -> 400 M_BAD_STATE
+            Guild(RoleTooHigh) -> 403 M_FORBIDDEN
+            Guild(MemberTooHigh) -> 403 M_FORBIDDEN
+            Guild(OnlyAdministrators) -> 403 M_FORBIDDEN
             Room(CannotAuthoriseJoin) -> 400 M_UNABLE_TO_AUTHORISE_JOIN
             Room(CannotGrantJoin) -> 400 M_UNABLE_TO_GRANT_JOIN
             Room(StillMember) -> 400 M_UNKNOWN

@@ -13,6 +13,7 @@ use nexus_accounts::Login;
 use nexus_event_store::{UserNo, rows::EventPlace, world::UnixMs};
 use nexus_views::{Event, ViewError, Views};
 use ruma::CanonicalJsonObject;
+use serde_json::{Value, json};
 
 use crate::json_out::ObjectWriter;
 
@@ -91,6 +92,18 @@ pub(crate) fn stripped_json(event: &Event) -> String {
     object.string("type", event.pdu.event_type());
     object.end();
     out
+}
+
+/// The same with the time of the event.
+pub(crate) fn stripped_with_time(event: &Event) -> Value {
+    let content: Value = event.pdu.content_as().unwrap_or_default();
+    json!({
+        "type": event.pdu.event_type(),
+        "state_key": event.pdu.state_key(),
+        "sender": event.pdu.sender(),
+        "content": content,
+        "origin_server_ts": event.pdu.origin_server_ts(),
+    })
 }
 
 async fn look_around(views: &Views, event: &Event) -> Result<Around, ViewError> {

@@ -26,6 +26,7 @@ use crate::{
     error::ApiError,
 };
 
+mod media;
 mod rooms;
 
 /// The Matrix API, ready to be merged into a server's router.
@@ -33,9 +34,11 @@ pub fn router(api: MatrixApi) -> Router {
     Router::new()
         .route("/.well-known/matrix/client", get(well_known::client))
         .route("/_matrix/client/versions", get(versions::get))
+        .nest("/_matrix/client/v1", rooms::v1())
         .nest("/_matrix/client/v3", v3())
         // Libraries from before v1.1 say r0 and mean the same.
         .nest("/_matrix/client/r0", v3())
+        .merge(media::routes())
         .route("/_matrix", any(unrecognized))
         .route("/_matrix/", any(unrecognized))
         .route("/_matrix/{*rest}", any(unrecognized))

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use axum::extract::FromRef;
 use nexus_accounts::Accounts;
+use nexus_media::Media;
 use nexus_rooms::Rooms;
 use nexus_views::Views;
 use tokio::sync::watch;
@@ -37,6 +38,7 @@ pub struct NexusApi {
     rooms: Rooms,
     views: Views,
     accounts: Accounts,
+    media: Media,
     objects: Objects,
     gateway: Gateway,
     config: Arc<NexusConfig>,
@@ -50,13 +52,19 @@ impl NexusApi {
         rooms: Rooms,
         views: Views,
         accounts: Accounts,
+        media: Media,
         config: NexusConfig,
         closing: watch::Receiver<bool>,
     ) -> Self {
-        let objects = Objects { views: views.clone(), accounts: accounts.clone() };
+        let objects = Objects {
+            views: views.clone(),
+            accounts: accounts.clone(),
+            media: media.clone(),
+            public_url: config.public_url.trim_end_matches('/').into(),
+        };
         let config = Arc::new(config);
         let gateway = Gateway::new(objects.clone(), config.gateway_url(), closing);
-        Self { rooms, views, accounts, objects, gateway, config }
+        Self { rooms, views, accounts, media, objects, gateway, config }
     }
 }
 
@@ -79,6 +87,7 @@ macro_rules! part {
 part!(Rooms, rooms);
 part!(Views, views);
 part!(Accounts, accounts);
+part!(Media, media);
 part!(Objects, objects);
 part!(Gateway, gateway);
 part!(Arc<NexusConfig>, config);

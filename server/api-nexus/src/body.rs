@@ -34,7 +34,8 @@ impl<S: Send + Sync> FromRequest<S> for Json {
     }
 }
 
-fn parse(bytes: &[u8]) -> Result<Value, ApiError> {
+/// Reads JSON; nothing at all is `{}`.
+pub(crate) fn parse(bytes: &[u8]) -> Result<Value, ApiError> {
     if bytes.is_empty() {
         return Ok(Value::Object(Map::new()));
     }
@@ -48,7 +49,7 @@ async fn bounded(body: Body) -> Result<Bytes, ApiError> {
     })
 }
 
-/// Attachments need media storage, which this server does not have yet: saying so beats dropping them.
+/// Files are for messages, which read them by `message_body`: saying so beats dropping them.
 async fn from_form<S: Send + Sync>(request: Request, state: &S) -> Result<Value, ApiError> {
     let (parts, body) = request.into_parts();
     let bytes = bounded(body).await?;
@@ -59,8 +60,8 @@ async fn from_form<S: Send + Sync>(request: Request, state: &S) -> Result<Value,
     while let Some(part) = form.next_field().await.map_err(|_| ApiError::NotJson)? {
         let name = part.name().unwrap_or_default().to_owned();
         if part.file_name().is_some() || name.starts_with("files[") {
-            let message = "Attachments are not available on this server yet.";
-            return Err(ApiError::field(&["attachments"], "ATTACHMENTS_NOT_AVAILABLE", message));
+            let message = "This takes no files.";
+            return Err(ApiError::field(&["attachments"], "ATTACHMENT_NOT_ALLOWED", message));
         }
         let text = part.text().await.map_err(|_| ApiError::NotJson)?;
         if name == "payload_json" {

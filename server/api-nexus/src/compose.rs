@@ -14,6 +14,7 @@ use ruma::{CanonicalJsonObject, CanonicalJsonValue};
 use serde_json::{Map, Value, json};
 
 use crate::{
+    attachment::{self, Attachment},
     error::ApiError,
     message_content::content_of,
     message_form::{AllowedMentions, MessageForm},
@@ -29,6 +30,7 @@ struct Said<'a> {
     content: &'a str,
     embeds: Vec<Value>,
     components: Vec<Value>,
+    attachments: Vec<Attachment>,
     flags: u64,
     is_reply: bool,
     /// User ids to ping.
@@ -37,12 +39,13 @@ struct Said<'a> {
 }
 
 impl Objects {
-    /// The content of a new message; `answered` is what it replies to.
+    /// The content of a new message with its files; `answered` is what it replies to.
     pub(crate) async fn compose(
         &self,
         channel: &Channel,
         author: UserNo,
         form: &MessageForm,
+        attachments: Vec<Attachment>,
         answered: Option<&Message>,
     ) -> Result<CanonicalJsonObject, ApiError> {
         let content = form.content.as_deref().unwrap_or_default();
@@ -59,6 +62,7 @@ impl Objects {
             content,
             embeds: form.embeds.clone().unwrap_or_default(),
             components: form.components.clone().unwrap_or_default(),
+            attachments,
             flags: form.flags.unwrap_or(0),
             is_reply: answered.is_some(),
             pinged,
@@ -72,12 +76,13 @@ impl Objects {
         canonical(object)
     }
 
-    /// The content of an edit of `message`: what `form` does not name stays.
+    /// The content of an edit of `message`: what `form` does not name stays. `attachments` are all that it has then.
     pub(crate) async fn compose_edit(
         &self,
         channel: &Channel,
         message: &Message,
         form: &MessageForm,
+        attachments: Vec<Attachment>,
     ) -> Result<CanonicalJsonObject, ApiError> {
         let before = content_of(&message.event, message.edit.as_deref());
         let (text, pinged, pings_everyone) = match &form.content {
@@ -94,6 +99,7 @@ impl Objects {
             content: &text,
             embeds: form.embeds.clone().unwrap_or(before.embeds),
             components: form.components.clone().unwrap_or(before.components),
+            attachments,
             flags: form.flags.unwrap_or(before.flags),
             is_reply: false,
             pinged,
@@ -112,22 +118,29 @@ impl Objects {
     }
 
     async fn content(&self, channel: &Channel, said: Said<'_>) -> Result<Map<String, Value>, ApiError> {
-        let visible =
-            !said.content.trim().is_empty() || !said.embeds.is_empty() || !said.components.is_empty();
+        let visible = !said.content.trim().is_empty()
+            || !said.embeds.is_empty()
+            || !said.components.is_empty()
+            || !said.attachments.is_empty();
         if !visible {
             return Err(ApiError::EmptyMessage);
         }
         let (users, channels) = self.named(channel, said.content).await?;
         let stored = text::store(said.content, |id| users.get(&id).cloned(), |id| channels.get(&id).cloned());
-        let body = if stored.body.trim().is_empty() { readable(&said.embeds) } else { stored.body };
+        let body = match stored.body {
+            text if !text.trim().is_empty() => text,
+            _ if !said.attachments.is_empty() => String::new(),
+            _ => readable(&said.embeds),
+        };
         // A body that readers would shorten must not be taken for the source.
         let shortened = said.is_reply && without_reply_fallback(&body) != body;
         let mut object = Map::new();
         object.insert("msgtype".to_owned(), "m.text".into());
-        if stored.source != body || shortened {
+        if stored.source != body || shortened || !said.attachments.is_empty() {
             object.insert("nexus.source".to_owned(), stored.source.into());
         }
         object.insert("body".to_owned(), body.into());
+        attachment::write(&mut object, &said.attachments);
         if let Some(html) = stored.formatted {
             object.insert("format".to_owned(), "org.matrix.custom.html".into());
             object.insert("formatted_body".to_owned(), html.into());

@@ -12,7 +12,8 @@ use axum::{
 };
 use nexus_accounts::AccountError;
 use nexus_event_store::{StoreError, kv::KvError};
-use nexus_rooms::{Rejection, RoomsError};
+use nexus_media::MediaError;
+use nexus_rooms::{GuildRefusal, Rejection, RoomsError};
 use serde_json::json;
 
 use crate::form::Faults;
@@ -27,6 +28,8 @@ pub(crate) enum Unknown {
     Invite,
     Member,
     Message,
+    Overwrite,
+    Role,
     User,
 }
 
@@ -63,6 +66,10 @@ pub(crate) enum ApiError {
     MissingAccess,
     /// Who asks may not do it.
     MissingPermissions,
+    /// A role with which this cannot be done.
+    InvalidRole,
+    /// Who is to be muted or moved is in no voice channel.
+    NotInVoice,
     /// Only the author may do this.
     NotTheAuthor,
     /// A message without anything in it.
@@ -108,6 +115,8 @@ impl ApiError {
             Self::Unknown(Unknown::Invite) => (S::NOT_FOUND, 10006, "Unknown Invite"),
             Self::Unknown(Unknown::Member) => (S::NOT_FOUND, 10007, "Unknown Member"),
             Self::Unknown(Unknown::Message) => (S::NOT_FOUND, 10008, "Unknown Message"),
+            Self::Unknown(Unknown::Overwrite) => (S::NOT_FOUND, 10009, "Unknown permission overwrite"),
+            Self::Unknown(Unknown::Role) => (S::NOT_FOUND, 10011, "Unknown Role"),
             Self::Unknown(Unknown::User) => (S::NOT_FOUND, 10013, "Unknown User"),
             Self::Unknown(Unknown::Emoji) => (S::BAD_REQUEST, 10014, "Unknown Emoji"),
             Self::NotForBots => (S::FORBIDDEN, 20001, "Bots cannot use this endpoint"),
@@ -117,6 +126,8 @@ impl ApiError {
             }
             Self::MissingAccess => (S::FORBIDDEN, 50001, "Missing Access"),
             Self::MissingPermissions => (S::FORBIDDEN, 50013, "Missing Permissions"),
+            Self::InvalidRole => (S::BAD_REQUEST, 50028, "Invalid Role"),
+            Self::NotInVoice => (S::BAD_REQUEST, 40032, "Target user is not connected to voice."),
             Self::NotTheAuthor => (S::FORBIDDEN, 50005, "Cannot edit a message authored by another user"),
             Self::EmptyMessage => (S::BAD_REQUEST, 50006, "Cannot send an empty message"),
             Self::NotATextChannel => (S::BAD_REQUEST, 50008, "Cannot send messages in a non-text channel"),
@@ -148,9 +159,11 @@ const WRONG_LOGIN: &str = "Login or password is invalid.";
 fn too_many(what: &str, limit: usize) -> (StatusCode, u32, String) {
     let code = match what {
         "guilds" => 30001,
+        "roles" => 30005,
         "reactions" => 30010,
         "channels" => 30013,
         "invites" => 30016,
+        "permission overwrites" => 30060,
         _ => 0,
     };
     let status = if code == 30010 { StatusCode::FORBIDDEN } else { StatusCode::BAD_REQUEST };
@@ -216,6 +229,22 @@ impl From<AccountError> for ApiError {
     }
 }
 
+impl From<MediaError> for ApiError {
+    fn from(error: MediaError) -> Self {
+        match error {
+            MediaError::Unknown | MediaError::NotYetUploaded => Self::NoSuchPath,
+            MediaError::TooLarge { .. } => Self::TooLarge,
+            MediaError::Interrupted => Self::NotJson,
+            MediaError::Store(cause) => cause.into(),
+            full @ MediaError::Storage(_) if full.is_disk_full() => Self::NoSpace,
+            other => {
+                tracing::error!(error = %other, "the media storage failed a request");
+                Self::Internal
+            }
+        }
+    }
+}
+
 impl From<RoomsError> for ApiError {
     fn from(error: RoomsError) -> Self {
         match error {
@@ -253,6 +282,15 @@ impl From<Rejection> for ApiError {
             Rejection::UnsupportedRoomVersion => {
                 Self::Conflict("The room's version is not supported".to_owned())
             }
+            Rejection::Guild(refusal) => match refusal {
+                GuildRefusal::UnknownRole => Self::Unknown(Unknown::Role),
+                GuildRefusal::UnknownMember => Self::Unknown(Unknown::Member),
+                GuildRefusal::UnknownOverwrite => Self::Unknown(Unknown::Overwrite),
+                GuildRefusal::InvalidRole => Self::InvalidRole,
+                GuildRefusal::RoleTooHigh
+                | GuildRefusal::MemberTooHigh
+                | GuildRefusal::OnlyAdministrators => Self::MissingPermissions,
+            },
             Rejection::Room(refusal) => Self::Conflict(refusal.to_string()),
             Rejection::RoomInUse => Self::Conflict("The name is in use".to_owned()),
             Rejection::NotTextChannel => Self::NotATextChannel,

@@ -9,6 +9,8 @@
 
 mod access;
 mod api;
+mod attachment;
+mod audit_reason;
 mod auth;
 mod body;
 mod compose;
@@ -16,6 +18,7 @@ mod endpoints;
 mod error;
 mod form;
 mod gateway;
+mod message_body;
 mod message_content;
 mod message_form;
 mod objects;

@@ -8,7 +8,10 @@
 use nexus_views::Event;
 use serde_json::Value;
 
-use crate::text::without_reply_fallback;
+use crate::{
+    attachment::{self, Attachment},
+    text::without_reply_fallback,
+};
 
 /// The content of a message as it stands.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -23,6 +26,7 @@ pub(crate) struct Content {
     pub(crate) reply_to: Option<String>,
     pub(crate) embeds: Vec<Value>,
     pub(crate) components: Vec<Value>,
+    pub(crate) attachments: Vec<Attachment>,
     /// Discord's message flags.
     pub(crate) flags: u64,
 }
@@ -54,6 +58,7 @@ fn parse(original: &Value, edited: Option<&Value>) -> Content {
         reply_to,
         embeds: list(&current["nexus.embeds"]),
         components: list(&current["nexus.components"]),
+        attachments: attachment::read(current),
         flags: current["nexus.flags"].as_u64().unwrap_or(0),
     }
 }
@@ -61,6 +66,9 @@ fn parse(original: &Value, edited: Option<&Value>) -> Content {
 fn source(content: &Value, may_quote: bool) -> String {
     if let Some(source) = content["nexus.source"].as_str() {
         return source.to_owned();
+    }
+    if attachment::is_only_a_name(content) {
+        return String::new();
     }
     let body = content["body"].as_str().unwrap_or_default();
     let body = if may_quote { without_reply_fallback(body) } else { body };

@@ -1,7 +1,7 @@
 //! The body of a message as clients send it, checked against Discord's limits.
 //!
 //! **Units**: lengths in characters. **Errors**: 50035 with the field named; 50006 for a message with
-//! nothing in it. What this server does not have yet (files, stickers, polls) is refused, not dropped.
+//! nothing in it. What this server does not have yet (stickers, polls) is refused, not dropped.
 //! **Source**: `discord-api-docs`, "Create Message", "Embed Limits", "Allowed Mentions Object".
 
 use nexus_event_store::Snowflake;
@@ -9,6 +9,7 @@ use ruma::CanonicalJsonValue;
 use serde_json::Value;
 
 use crate::{
+    attachment::{self, AttachmentForm},
     error::ApiError,
     form::{self, Form},
 };
@@ -58,20 +59,15 @@ pub(crate) struct MessageForm {
     pub(crate) nonce: Option<Value>,
     pub(crate) enforce_nonce: bool,
     pub(crate) flags: Option<u64>,
+    pub(crate) attachments: Option<Vec<AttachmentForm>>,
 }
 
 impl MessageForm {
     /// Reads a body.
     pub(crate) fn parse(body: &Value) -> Result<Self, ApiError> {
         form::read(body, |form| {
-            for (field, what) in [("attachments", "Attachments"), ("sticker_ids", "Stickers")] {
-                if form.list(field, usize::MAX).is_some_and(|items| !items.is_empty()) {
-                    form.fault(
-                        field,
-                        "NOT_AVAILABLE",
-                        &format!("{what} are not available on this server yet."),
-                    );
-                }
+            if form.list("sticker_ids", usize::MAX).is_some_and(|items| !items.is_empty()) {
+                form.fault("sticker_ids", "NOT_AVAILABLE", "Stickers are not available on this server yet.");
             }
             if form.raw("poll").is_some() {
                 form.fault("poll", "NOT_AVAILABLE", "Polls are not available on this server yet.");
@@ -89,6 +85,7 @@ impl MessageForm {
                 flags: form
                     .integer("flags", 0..=i64::MAX)
                     .map(|flags| flags.unsigned_abs() & FLAGS_A_SENDER_SETS),
+                attachments: cleared(form, "attachments", attachment::forms),
             }
         })
     }
@@ -242,7 +239,7 @@ mod tests {
             &json!({ "content": "hi", "tts": false, "enforce_nonce": false,
                 "message_reference": { "message_id": "5", "fail_if_not_exists": true } }),
             &expect![[
-                r#"MessageForm { content: Some("hi"), embeds: None, components: None, reference: Some(Reference { message: Snowflake(5), fail_if_not_exists: true }), allowed_mentions: AllowedMentions { everyone: true, users: None, replied_user: true }, nonce: None, enforce_nonce: false, flags: None }"#
+                r#"MessageForm { content: Some("hi"), embeds: None, components: None, reference: Some(Reference { message: Snowflake(5), fail_if_not_exists: true }), allowed_mentions: AllowedMentions { everyone: true, users: None, replied_user: true }, nonce: None, enforce_nonce: false, flags: None, attachments: None }"#
             ]],
         );
         // discord.py: integer ids, an empty list of components, a nonce it enforces
@@ -250,7 +247,7 @@ mod tests {
             &json!({ "content": "hi", "components": [], "nonce": "123", "enforce_nonce": true, "tts": false,
                 "message_reference": { "message_id": 5, "channel_id": 6 } }),
             &expect![[
-                r#"MessageForm { content: Some("hi"), embeds: None, components: Some([]), reference: Some(Reference { message: Snowflake(5), fail_if_not_exists: true }), allowed_mentions: AllowedMentions { everyone: true, users: None, replied_user: true }, nonce: Some(String("123")), enforce_nonce: true, flags: None }"#
+                r#"MessageForm { content: Some("hi"), embeds: None, components: Some([]), reference: Some(Reference { message: Snowflake(5), fail_if_not_exists: true }), allowed_mentions: AllowedMentions { everyone: true, users: None, replied_user: true }, nonce: Some(String("123")), enforce_nonce: true, flags: None, attachments: None }"#
             ]],
         );
         // serenity: parse users with an empty list of users
@@ -258,7 +255,7 @@ mod tests {
             &json!({ "content": null, "embeds": [{ "title": "t", "color": 255 }], "nonce": 7,
                 "allowed_mentions": { "parse": ["users"], "users": [], "roles": [] } }),
             &expect![[
-                r#"MessageForm { content: Some(""), embeds: Some([Object {"color": Number(255), "title": String("t"), "type": String("rich")}]), components: None, reference: None, allowed_mentions: AllowedMentions { everyone: false, users: None, replied_user: false }, nonce: Some(Number(7)), enforce_nonce: false, flags: None }"#
+                r#"MessageForm { content: Some(""), embeds: Some([Object {"color": Number(255), "title": String("t"), "type": String("rich")}]), components: None, reference: None, allowed_mentions: AllowedMentions { everyone: false, users: None, replied_user: false }, nonce: Some(Number(7)), enforce_nonce: false, flags: None, attachments: None }"#
             ]],
         );
     }
@@ -266,9 +263,9 @@ mod tests {
     #[test]
     fn what_does_not_fit_is_named() {
         check(
-            &json!({ "content": 5, "nonce": [1], "tts": "no", "attachments": [{ "id": 0 }] }),
+            &json!({ "content": 5, "nonce": [1], "tts": "no", "attachments": [{ "id": "x" }] }),
             &expect![[
-                r#"{"attachments":{"_errors":[{"code":"NOT_AVAILABLE","message":"Attachments are not available on this server yet."}]},"content":{"_errors":[{"code":"STRING_TYPE_CONVERT","message":"Could not interpret value as string."}]},"nonce":{"_errors":[{"code":"NONCE_TYPE_INVALID","message":"Must be a string or an integer."}]},"tts":{"_errors":[{"code":"BOOLEAN_TYPE_CONVERT","message":"Must be either true or false."}]}}"#
+                r#"{"attachments":{"0":{"id":{"_errors":[{"code":"NUMBER_TYPE_COERCE","message":"Value is not snowflake."}]}}},"content":{"_errors":[{"code":"STRING_TYPE_CONVERT","message":"Could not interpret value as string."}]},"nonce":{"_errors":[{"code":"NONCE_TYPE_INVALID","message":"Must be a string or an integer."}]},"tts":{"_errors":[{"code":"BOOLEAN_TYPE_CONVERT","message":"Must be either true or false."}]}}"#
             ]],
         );
         check(

@@ -6,8 +6,10 @@
 //! **Source**: `discord-api-docs`, "Resources".
 
 use nexus_accounts::{AccountError, Accounts};
+use nexus_media::Media;
 use nexus_views::Views;
 use serde_json::Value;
+use std::sync::Arc;
 
 use crate::error::ApiError;
 
@@ -25,6 +27,9 @@ pub(crate) mod user;
 pub(crate) struct Objects {
     pub(crate) views: Views,
     pub(crate) accounts: Accounts,
+    pub(crate) media: Media,
+    /// Where clients reach this server, without a slash at the end.
+    pub(crate) public_url: Arc<str>,
 }
 
 /// An object, or why it could not be built.

@@ -4,14 +4,15 @@
 
 use axum::{
     Router,
-    routing::{delete, get, post, put},
+    extract::DefaultBodyLimit,
+    routing::{delete, get, patch, post, put},
 };
 
 use crate::{
     api::NexusApi,
     endpoints::{
-        applications, auth, channels, directory, gateway_address, guilds, invites, join, members, messages,
-        oauth2, reactions, rooms, typing, users,
+        applications, attachments, auth, channels, directory, gateway_address, guilds, invites, join,
+        member_changes, members, messages, oauth2, overwrites, reactions, roles, rooms, typing, users,
     },
     error::ApiError,
     gateway,
@@ -28,6 +29,7 @@ pub fn router(api: NexusApi) -> Router {
     all.route("/", get(gateway::upgrade))
         .route("/gateway", get(gateway::upgrade))
         .route("/gateway/", get(gateway::upgrade))
+        .route("/attachments/{channel_id}/{attachment_id}/{file_name}", get(attachments::get))
         .fallback(no_such_path)
         .method_not_allowed_fallback(no_such_method)
         .with_state(api)
@@ -61,11 +63,24 @@ fn guild_calls() -> Router<NexusApi> {
         .route("/guilds/join", post(join::join))
         .route("/directory", get(directory::list))
         .route("/guilds/{guild_id}", get(guilds::get).patch(guilds::patch).delete(guilds::delete))
-        .route("/guilds/{guild_id}/channels", get(guilds::channels).post(guilds::create_channel))
+        .route(
+            "/guilds/{guild_id}/channels",
+            get(guilds::channels).post(guilds::create_channel).patch(overwrites::move_channels),
+        )
         .route("/guilds/{guild_id}/members", get(members::list))
         .route("/guilds/{guild_id}/members/search", get(members::search))
-        .route("/guilds/{guild_id}/members/{user_id}", get(members::get))
-        .route("/guilds/{guild_id}/roles", get(guilds::roles))
+        .route("/guilds/{guild_id}/members/{user_id}", get(members::get).patch(member_changes::patch))
+        .route("/guilds/{guild_id}/members/{user_id}/nick", patch(member_changes::own_nick))
+        .route(
+            "/guilds/{guild_id}/members/{user_id}/roles/{role_id}",
+            put(member_changes::add_role).delete(member_changes::remove_role),
+        )
+        .route("/guilds/{guild_id}/roles", get(roles::list).post(roles::create).patch(roles::move_many))
+        .route("/guilds/{guild_id}/roles/member-counts", get(roles::counts))
+        .route(
+            "/guilds/{guild_id}/roles/{role_id}",
+            get(roles::get).patch(roles::patch).delete(roles::delete),
+        )
         .route("/guilds/{guild_id}/invites", get(guilds::invites))
         .route("/rooms/{room_id}", get(rooms::get))
 }
@@ -73,6 +88,10 @@ fn guild_calls() -> Router<NexusApi> {
 fn channel_calls() -> Router<NexusApi> {
     Router::new()
         .route("/channels/{channel_id}", get(channels::get).patch(channels::patch).delete(channels::delete))
+        .route(
+            "/channels/{channel_id}/permissions/{overwrite_id}",
+            put(overwrites::put).delete(overwrites::delete),
+        )
         .route("/channels/{channel_id}/typing", post(typing::start))
         .route("/channels/{channel_id}/invites", get(invites::list_of_channel).post(invites::create))
         .route("/invites/{code}", get(invites::get).post(invites::accept).delete(invites::delete))
@@ -81,6 +100,7 @@ fn channel_calls() -> Router<NexusApi> {
 fn message_calls() -> Router<NexusApi> {
     const MESSAGE: &str = "/channels/{channel_id}/messages/{message_id}";
     Router::new()
+        .route("/attachments/refresh-urls", post(attachments::refresh))
         .route("/channels/{channel_id}/messages", get(messages::list).post(messages::send))
         .route(MESSAGE, get(messages::get).patch(messages::edit).delete(messages::delete))
         .route(&format!("{MESSAGE}/reactions"), delete(reactions::clear))
@@ -89,6 +109,8 @@ fn message_calls() -> Router<NexusApi> {
             &format!("{MESSAGE}/reactions/{{emoji}}/{{user_id}}"),
             put(reactions::add).delete(reactions::remove),
         )
+        // Files have their own bound, which the operator sets; everything else is bounded where it is read.
+        .layer(DefaultBodyLimit::disable())
 }
 
 async fn no_such_path() -> ApiError {
@@ -99,5 +121,7 @@ async fn no_such_method() -> ApiError {
     ApiError::NoSuchMethod
 }
 
+#[cfg(test)]
+mod role_tests;
 #[cfg(test)]
 mod tests;

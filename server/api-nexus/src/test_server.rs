@@ -20,6 +20,7 @@ use nexus_event_store::{
     kv::memory::{MemoryEngine, PerfectDisk},
     world::{BoxFuture, Clock, CpuPool, Random, Spawn, UnixMs, World},
 };
+use nexus_media::{Blobs, Media, MediaConfig};
 use nexus_rooms::{Profile, Profiles, Rooms, RoomsConfig};
 use nexus_state_resolution::{RoomVersion, Signer};
 use nexus_views::Views;
@@ -179,9 +180,17 @@ impl Server {
         let rooms = Rooms::new(views.clone(), Arc::new(signer()), profiles, rooms_config);
         let (closing, seen) = watch::channel(false);
         let config = NexusConfig { public_url: "http://a.example".to_owned() };
-        let api = NexusApi::new(rooms, views.clone(), accounts, config, seen);
+        let media = Media::new(store.clone(), Blobs::in_memory(), MediaConfig { upload_bytes_max: 1 << 20 });
+        let api = NexusApi::new(rooms, views.clone(), accounts, media, config, seen);
         let gateway = Gateway::from_ref(&api);
         Self { router: router(api), gateway, views, clock, store, _closing: closing }
+    }
+
+    /// How many files there are.
+    pub(crate) async fn media_rows(&self) -> usize {
+        use nexus_event_store::Scan;
+        use nexus_media::tables::Media;
+        self.store.scan::<Media>(Scan::prefix::<Media>(&())).await.unwrap().len()
     }
 
     pub(crate) async fn send(&self, request: Request<Body>) -> Reply {
@@ -189,7 +198,12 @@ impl Server {
         let response = self.router.clone().oneshot(request).await.unwrap();
         let (parts, body) = response.into_parts();
         let bytes = to_bytes(body, usize::MAX).await.unwrap();
-        let body = if bytes.is_empty() { Value::Null } else { serde_json::from_slice(&bytes).unwrap() };
+        let file = || Value::String(String::from_utf8_lossy(&bytes).into_owned());
+        let body = if bytes.is_empty() {
+            Value::Null
+        } else {
+            serde_json::from_slice(&bytes).unwrap_or_else(|_| file())
+        };
         Reply { status: parts.status, headers: parts.headers, body }
     }
 

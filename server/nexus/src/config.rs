@@ -125,6 +125,19 @@ pub(crate) struct Directory {
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct Media {
     pub(crate) url_previews: bool,
+    pub(crate) upload_bytes_max: u64,
+    pub(crate) s3: S3,
+}
+
+/// `[media.s3]`: where files are kept; the data folder while `bucket` is empty.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct S3 {
+    pub(crate) bucket: String,
+    pub(crate) endpoint: PublicUrl,
+    pub(crate) region: String,
+    pub(crate) access_key_id: String,
+    pub(crate) secret_access_key: Secret,
 }
 
 /// `[search]`.
@@ -244,7 +257,19 @@ impl Default for Rooms {
 
 impl Default for Media {
     fn default() -> Self {
-        Self { url_previews: true }
+        Self { url_previews: true, upload_bytes_max: 100 << 20, s3: S3::default() }
+    }
+}
+
+impl Default for S3 {
+    fn default() -> Self {
+        Self {
+            bucket: String::new(),
+            endpoint: PublicUrl::default(),
+            region: "us-east-1".to_owned(),
+            access_key_id: String::new(),
+            secret_access_key: Secret::default(),
+        }
     }
 }
 
@@ -276,6 +301,7 @@ impl Config {
     /// `--lite`: the embedded back ends, whatever the file says.
     pub(crate) fn force_embedded(&mut self) {
         self.search.url = PublicUrl::default();
+        self.media.s3.bucket = String::new();
     }
 
     /// The address clients use: the one given, or that of `listen` on this machine.
@@ -293,7 +319,6 @@ impl Config {
             ("federation.listen", self.federation.listen.is_set()),
             ("registration.allow_guests", self.registration.allow_guests),
             ("registration.shared_secret", !self.registration.shared_secret.is_empty()),
-            ("directory.public_without_login", self.directory.public_without_login),
             ("search.url", !self.search.url.is_empty()),
             ("email.smtp_url", !self.email.smtp_url.is_empty()),
             ("appservices.registration_files", !self.appservices.registration_files.is_empty()),

@@ -24,12 +24,14 @@ pub(crate) mod listener;
 
 pub(crate) use facade::Facade;
 
-/// The largest request body: the JSON APIs need far less, and media has no route yet.
-pub(crate) const BODY_BYTES_MAX: usize = 1 << 20;
+/// The largest request body but for uploads: the JSON APIs need far less.
+pub(crate) const BODY_BYTES_MAX: u64 = 1 << 20;
 /// The longest path and query. A Matrix sync filter may be written into the query.
 const URI_BYTES_MAX: usize = 16 << 10;
 /// What a request may take that does not wait for news.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(60);
+/// What a request with a file may take.
+const UPLOAD_TIMEOUT: Duration = Duration::from_secs(3600);
 /// What `/sync` may take; its facade ends a long poll sooner by itself.
 const LONG_POLL_TIMEOUT: Duration = Duration::from_secs(600);
 
@@ -48,6 +50,7 @@ pub(crate) struct Routers {
 pub(crate) struct Front {
     routers: Arc<Routers>,
     trusted_proxies: Arc<[Network]>,
+    upload_bytes_max: u64,
     metrics: RequestMetrics,
     world: World,
     closing: watch::Receiver<bool>,
@@ -58,11 +61,19 @@ impl Front {
     pub(crate) fn new(
         routers: Routers,
         trusted_proxies: Vec<Network>,
+        upload_bytes_max: u64,
         metrics: RequestMetrics,
         world: World,
         closing: watch::Receiver<bool>,
     ) -> Self {
-        Self { routers: Arc::new(routers), trusted_proxies: trusted_proxies.into(), metrics, world, closing }
+        Self {
+            routers: Arc::new(routers),
+            trusted_proxies: trusted_proxies.into(),
+            upload_bytes_max,
+            metrics,
+            world,
+            closing,
+        }
     }
 
     /// Answers `request`, which came from `peer`.
@@ -80,13 +91,15 @@ impl Front {
         let method = request.method().clone();
         let client = address::of_client(peer, request.headers(), &self.trusted_proxies);
         request.extensions_mut().insert(ConnectInfo(client));
-        let mut response = match refuse(facade, &request) {
+        let upload = is_upload(&request);
+        let bytes_max = if upload { self.upload_bytes_max + BODY_BYTES_MAX } else { BODY_BYTES_MAX };
+        let mut response = match refuse(facade, &request, bytes_max) {
             Some(refusal) => {
                 discard(request.into_body()).await;
                 refusal
             }
             None if method == Method::OPTIONS && facade.allows_other_origins() => headers::preflight(),
-            None => self.route(facade, request.map(limited)).await,
+            None => self.route(facade, request.map(|body| limited(body, bytes_max)), upload).await,
         };
         headers::complete(facade, response.headers_mut());
         let took = self.world.clock.monotonic().saturating_sub(started);
@@ -94,14 +107,18 @@ impl Front {
         response
     }
 
-    async fn route(&self, facade: Facade, request: Request<Body>) -> Response {
+    async fn route(&self, facade: Facade, request: Request<Body>, upload: bool) -> Response {
         let router = match facade {
             Facade::Matrix => &self.routers.matrix,
             Facade::Nexus => &self.routers.nexus,
             Facade::Own => &self.routers.own,
         };
         let long_poll = is_long_poll(request.uri());
-        let timeout = if long_poll { LONG_POLL_TIMEOUT } else { REQUEST_TIMEOUT };
+        let timeout = match (upload, long_poll) {
+            (true, _) => UPLOAD_TIMEOUT,
+            (false, true) => LONG_POLL_TIMEOUT,
+            (false, false) => REQUEST_TIMEOUT,
+        };
         let routed = AssertUnwindSafe(router.clone().oneshot(request)).catch_unwind();
         let outcome = tokio::select! {
             biased;
@@ -128,8 +145,18 @@ impl Front {
     }
 }
 
-fn limited(body: Body) -> Body {
-    Body::new(http_body_util::Limited::new(body, BODY_BYTES_MAX))
+fn limited(body: Body, bytes_max: u64) -> Body {
+    Body::new(http_body_util::Limited::new(body, usize::try_from(bytes_max).unwrap_or(usize::MAX)))
+}
+
+/// Whether the request brings a file: a Matrix upload, or a form for the Discord-shaped API.
+fn is_upload<B>(request: &Request<B>) -> bool {
+    let form = || {
+        let kind = request.headers().get(header::CONTENT_TYPE).map(hyper::header::HeaderValue::as_bytes);
+        kind.is_some_and(|kind| kind.to_ascii_lowercase().starts_with(b"multipart/form-data"))
+    };
+    let path = request.uri().path();
+    path.starts_with("/_matrix/media/") || (path.starts_with("/api/") && path.contains("/messages") && form())
 }
 
 /// The most of a refused body that is read for the sake of its sender.
@@ -165,13 +192,13 @@ async fn closed(mut closing: watch::Receiver<bool>) {
 }
 
 /// An error for a request that is too large to look at.
-fn refuse(facade: Facade, request: &Request<Body>) -> Option<Response> {
+fn refuse(facade: Facade, request: &Request<Body>, bytes_max: u64) -> Option<Response> {
     let uri_bytes = request.uri().path_and_query().map_or(0, |text| text.as_str().len());
     if uri_bytes > URI_BYTES_MAX {
         return Some(facade.error(StatusCode::URI_TOO_LONG));
     }
     let announced = request.headers().get(header::CONTENT_LENGTH)?.to_str().ok()?.parse::<u64>().ok()?;
-    (announced > BODY_BYTES_MAX as u64).then(|| facade.error(StatusCode::PAYLOAD_TOO_LARGE))
+    (announced > bytes_max).then(|| facade.error(StatusCode::PAYLOAD_TOO_LARGE))
 }
 
 #[cfg(test)]

@@ -21,6 +21,7 @@ mod maintenance;
 mod metrics;
 mod page;
 mod serve;
+mod upgrade;
 mod wiring;
 mod world;
 

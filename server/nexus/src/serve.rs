@@ -81,7 +81,9 @@ async fn serve(loaded: &Loaded) -> Result<()> {
     drop(ground);
 
     let proxies = config.http.trusted_proxies.clone();
-    let front = Front::new(routers, proxies, metrics.requests(), world.clone(), closing_seen);
+    let upload_bytes_max = config.media.upload_bytes_max;
+    let front =
+        Front::new(routers, proxies, upload_bytes_max, metrics.requests(), world.clone(), closing_seen);
     announce(config, bound, &public_url)?;
     listener::serve(listener, front, &world, closing, stop.wait()).await;
     tracing::info!("stopped");

@@ -21,6 +21,7 @@ use nexus_event_store::{
     world::World,
 };
 use nexus_federation::ServerKeys;
+use nexus_media::{Blobs, Media, MediaConfig, S3Bucket};
 use nexus_rooms::{Rooms, RoomsConfig};
 use nexus_state_resolution::Signer;
 use nexus_views::{Views, rebuild};
@@ -33,10 +34,13 @@ use crate::{
     http::Routers,
     metrics::Metrics,
     page::Page,
+    upgrade::{refusal, upgrade_if_older},
 };
 
 /// The store's folder inside `data_dir`.
 const STORE_FOLDER: &str = "store";
+/// The folder of uploaded files, where there is no bucket for them.
+const MEDIA_FOLDER: &str = "media";
 
 /// What the parts are built from.
 pub(crate) struct Ground<'a> {
@@ -75,17 +79,45 @@ pub(crate) async fn build(ground: &Ground<'_>) -> Result<Parts> {
         RoomsConfig { default_version: ground.config.rooms.default_version },
     );
     let admin_api = nexus_admin::routes(AdminParts { accounts: accounts.clone(), views: views.clone() });
+    let media = media(ground, &store).await?;
     let public_url = ground.public_url.as_str().trim_end_matches('/').to_owned();
-    let matrix = MatrixConfig { public_url: public_url.clone() };
-    let matrix = MatrixApi::new(rooms.clone(), views.clone(), accounts.clone(), matrix);
+    let matrix = MatrixConfig {
+        public_url: public_url.clone(),
+        public_directory: ground.config.directory.public_without_login,
+    };
+    let matrix = MatrixApi::new(rooms.clone(), views.clone(), accounts.clone(), media.clone(), matrix);
     let nexus = NexusConfig { public_url };
-    let nexus = NexusApi::new(rooms, views, accounts, nexus, ground.closing.clone());
+    let nexus = NexusApi::new(rooms, views, accounts, media, nexus, ground.closing.clone());
     Ok(Parts {
         nexus_api: nexus_api_nexus::router(nexus),
         matrix_api: nexus_api_matrix::router(matrix),
         admin_api,
         store,
     })
+}
+
+/// The media, cleaned of what a stop in the middle of an upload left.
+async fn media(ground: &Ground<'_>, store: &Store) -> Result<Media> {
+    let config = &ground.config.media;
+    let folder = ground.config.data_dir.join(MEDIA_FOLDER);
+    let blobs = if config.s3.bucket.is_empty() {
+        Blobs::in_folder(&folder).with_context(|| format!("{}: open the media folder", folder.display()))?
+    } else {
+        let bucket = S3Bucket {
+            endpoint: config.s3.endpoint.as_str().to_owned(),
+            bucket: config.s3.bucket.clone(),
+            region: config.s3.region.clone(),
+            access_key_id: config.s3.access_key_id.clone(),
+            secret_access_key: config.s3.secret_access_key.expose().to_owned(),
+        };
+        Blobs::in_bucket(&bucket).context("media.s3")?
+    };
+    let media = Media::new(store.clone(), blobs, MediaConfig { upload_bytes_max: config.upload_bytes_max });
+    if let Err(error) = media.clean_up().await {
+        // A bucket that is out of reach must not keep everything else from starting.
+        tracing::warn!(%error, "what interrupted uploads left could not be removed; the next start tries again");
+    }
+    Ok(media)
 }
 
 /// The accounts; off loopback the first of them needs a token that only the operator sees.
@@ -155,9 +187,10 @@ async fn open_store(ground: &Ground<'_>) -> Result<Store> {
 async fn open(folder: &Path, world: &World) -> Result<Store> {
     let engine =
         RocksEngine::open(folder, RocksTuning::default()).map_err(|error| unusable(folder, &error))?;
+    upgrade_if_older(folder, &engine).await?;
     Store::open(Arc::new(engine), world.clone(), Arc::new(abort))
         .await
-        .with_context(|| format!("{}: open the store", folder.display()))
+        .map_err(|error| refusal(folder, error))
 }
 
 /// Opens the store of a stopped server.

@@ -6,16 +6,35 @@
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use nexus_event_store::RoomNo;
 use nexus_state_resolution::RoomVersion;
-use ruma::{CanonicalJsonObject, CanonicalJsonValue, OwnedRoomId, OwnedUserId};
+use nexus_views::records::Published;
+use ruma::{CanonicalJsonObject, CanonicalJsonValue, OwnedRoomAliasId, OwnedRoomId, OwnedUserId, UserId};
 use serde_json::json;
 
 use crate::{
-    Actor, Profile, Rooms, RoomsError,
+    Actor, Profile, RoomRefusal, Rooms, RoomsError,
+    aliases::alias_of_name,
     content::object,
     decision::{Decide, Decision, NewPdu},
     error::Rejection,
     membership::member_content,
 };
+
+/// Whoever a request names as a room's creator must be a user.
+fn check_creators(content: &CanonicalJsonObject) -> Result<(), RoomsError> {
+    let bad = |problem: &str| {
+        Err(Rejection::BadField { field: "additional_creators", problem: problem.to_owned() }.into())
+    };
+    match content.get("additional_creators") {
+        None => Ok(()),
+        Some(CanonicalJsonValue::Array(creators)) => {
+            let is_user = |creator: &CanonicalJsonValue| {
+                creator.as_str().is_some_and(|creator| UserId::parse(creator).is_ok())
+            };
+            if creators.iter().all(is_user) { Ok(()) } else { bad("must be user ids") }
+        }
+        Some(_) => bad("must be a list of user ids"),
+    }
+}
 
 /// The most users that are invited with a room's creation.
 const INVITES: usize = 100;
@@ -67,6 +86,10 @@ pub struct CreateRoom {
     pub power_level_content_override: Option<CanonicalJsonObject>,
     /// The invites are for a direct chat.
     pub is_direct: bool,
+    /// The local part of an alias.
+    pub alias: Option<String>,
+    /// Whether the directory lists it.
+    pub listed: bool,
 }
 
 /// A new room.
@@ -96,7 +119,12 @@ impl Rooms {
             invited.push((user.clone(), self.inner.profiles.profile(user).await));
         }
         let version = room.version.unwrap_or(self.inner.config.default_version);
-        Ok(self.run(&Create { actor, room, version, profile, invited }).await?.0)
+        check_creators(&room.creation_content)?;
+        let alias = match &room.alias {
+            Some(name) => Some(alias_of_name(name, self.server_name())?),
+            None => None,
+        };
+        Ok(self.run(&Create { actor, room, version, alias, profile, invited }).await?.0)
     }
 }
 
@@ -104,6 +132,7 @@ struct Create<'a> {
     actor: &'a Actor,
     room: CreateRoom,
     version: RoomVersion,
+    alias: Option<OwnedRoomAliasId>,
     profile: Profile,
     invited: Vec<(OwnedUserId, Profile)>,
 }
@@ -118,7 +147,21 @@ impl Decide for Create<'_> {
     async fn decide(&self, decision: &mut Decision<'_>) -> Result<Created, RoomsError> {
         let create = self.state("m.room.create", self.create_content());
         let room = decision.found_room(self.version, self.room_id(decision)?, create).await?;
+        if let Some(alias) = &self.alias {
+            let creator = decision.actor_no(&self.actor.user).await?;
+            decision.put_alias(alias, room, creator).await.map_err(|error| match error {
+                RoomsError::Rejected(Rejection::Room(RoomRefusal::AliasTaken)) => Rejection::RoomInUse.into(),
+                other => other,
+            })?;
+        }
+        if self.room.listed {
+            decision.tx.put::<Published>(&room, &());
+        }
         for event in self.first_events() {
+            if self.is_given(&event) {
+                let key = event.state_key.as_deref().unwrap_or_default();
+                decision.check_state(room, &event.event_type, key, &event.content).await?;
+            }
             // A creator's own room refuses an event only if the request makes it impossible.
             decision.append(room, event).await.map_err(|error| match error {
                 RoomsError::Rejected(Rejection::Forbidden { reason }) => {
@@ -132,6 +175,14 @@ impl Decide for Create<'_> {
 }
 
 impl Create<'_> {
+    /// Whether the request names this state.
+    fn is_given(&self, event: &NewPdu) -> bool {
+        let mut given = self.room.initial_state.iter();
+        given.any(|state| {
+            state.event_type == event.event_type && Some(&state.state_key) == event.state_key.as_ref()
+        })
+    }
+
     fn state(&self, event_type: &str, content: CanonicalJsonObject) -> NewPdu {
         NewPdu::state(self.actor.user.clone(), event_type, "", content)
     }
@@ -182,6 +233,9 @@ impl Create<'_> {
             let mut initial = self.room.initial_state.iter();
             initial.any(|state| state.event_type == event_type && state.state_key.is_empty())
         };
+        if let Some(alias) = &self.alias {
+            events.push(self.state("m.room.canonical_alias", object(json!({ "alias": alias }))));
+        }
         for (event_type, content) in self.preset_state() {
             if !given(event_type) {
                 events.push(self.state(event_type, content));

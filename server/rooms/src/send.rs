@@ -182,6 +182,9 @@ impl Decide for Send<'_> {
         if self.event.event_type == "m.reaction" {
             self.check_reaction(decision, user).await?;
         }
+        if let Some(key) = &self.event.state_key {
+            decision.check_state(self.room, &self.event.event_type, key, &self.event.content).await?;
+        }
         let transaction = self.event.txn.as_ref().map(|txn| TransactionMark {
             user,
             device: self.actor.device.clone(),

@@ -21,7 +21,7 @@ use crate::{
 };
 
 /// The first table number of the views, and the one after their last.
-const VIEW_TABLES: (u8, u8) = (32, 64);
+pub const VIEW_TABLES: (u8, u8) = (32, 64);
 
 /// Rows that are deleted at once.
 const ROWS: usize = 4096;

@@ -1,6 +1,6 @@
 //! `POST /_matrix/client/v3/createRoom`
 //!
-//! `visibility` only chooses the preset: there is no room directory yet that could list the room.
+//! `visibility` lists the room in the directory, and chooses the preset if none is given.
 //!
 //! **Source**: Matrix v1.19, client-server API, "Creation".
 
@@ -42,9 +42,6 @@ fn parse(mut body: Fields) -> Result<CreateRoom, ApiError> {
     if !body.objects("invite_3pid")?.is_empty() {
         return Err(ApiError::invalid_param("invites by e-mail or phone are not possible here"));
     }
-    if body.string("room_alias_name")?.is_some() {
-        return Err(ApiError::unknown_choice("room aliases are not possible here"));
-    }
     let invite = body.strings("invite")?;
     let initial_state = body.objects("initial_state")?;
     Ok(CreateRoom {
@@ -57,6 +54,8 @@ fn parse(mut body: Fields) -> Result<CreateRoom, ApiError> {
         creation_content: body.object("creation_content")?.unwrap_or_default().0,
         power_level_content_override: body.object("power_level_content_override")?.map(|fields| fields.0),
         is_direct: body.boolean("is_direct")?,
+        alias: body.string("room_alias_name")?,
+        listed: is_public,
     })
 }
 

@@ -3,6 +3,7 @@
 //! **Source**: Matrix v1.19, client-server API, "Room membership". Third-party invites are not there.
 
 use axum::{Json, extract::State};
+use nexus_accounts::Accounts;
 use nexus_rooms::Rooms;
 use nexus_views::Views;
 use ruma::RoomId;
@@ -14,36 +15,41 @@ use crate::{
     error::ApiError,
     path::{self, Segments},
     room_name::room_of_name,
+    succession,
 };
 
 /// Joins a room by what the client has of it.
 pub(crate) async fn join_by_name(
     rooms: State<Rooms>,
     State(views): State<Views>,
+    accounts: State<Accounts>,
     auth: Auth,
     Segments(name): Segments<String>,
     OptionalBody(body): OptionalBody,
 ) -> Result<Json<Value>, ApiError> {
-    join_room(rooms, auth, &room_of_name(&views, &name).await?, body).await
+    join_room(rooms, accounts, auth, &room_of_name(&views, &name).await?, body).await
 }
 
 /// Joins a room.
 pub(crate) async fn join(
     rooms: State<Rooms>,
+    accounts: State<Accounts>,
     auth: Auth,
     Segments(room): Segments<String>,
     OptionalBody(body): OptionalBody,
 ) -> Result<Json<Value>, ApiError> {
-    join_room(rooms, auth, &path::room_id(&room)?, body).await
+    join_room(rooms, accounts, auth, &path::room_id(&room)?, body).await
 }
 
 async fn join_room(
     State(rooms): State<Rooms>,
+    State(accounts): State<Accounts>,
     auth: Auth,
     room: &RoomId,
     mut body: Fields,
 ) -> Result<Json<Value>, ApiError> {
     rooms.join(&auth.actor(), room, body.string("reason")?).await?;
+    succession::follow(rooms.views(), &accounts, auth.0.user, room).await?;
     Ok(Json(json!({ "room_id": room })))
 }
 

@@ -3,9 +3,12 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 mod accounts;
+mod finding;
 mod http;
+mod media;
 mod moderation;
 mod rooms;
 mod sync;
+mod upgrades;
 mod visibility;
 mod world;

@@ -20,6 +20,7 @@ use nexus_event_store::{
     kv::memory::{MemoryEngine, PerfectDisk},
     world::{BoxFuture, Clock, CpuPool, Random, Spawn, UnixMs, World},
 };
+use nexus_media::{Blobs, Media, MediaConfig};
 use nexus_rooms::{Profile, Profiles, Rooms, RoomsConfig};
 use nexus_state_resolution::{RoomVersion, Signer};
 use nexus_views::Views;
@@ -172,12 +173,13 @@ impl Server {
         config.registration = Registration::Open;
         config.password_cost = PasswordCost::Minimum;
         configure(&mut config);
+        let media = Media::new(store.clone(), Blobs::in_memory(), MediaConfig { upload_bytes_max: 1 << 20 });
         let accounts = Accounts::new(store, config);
         let profiles = Arc::new(AccountProfiles(accounts.clone()));
         let rooms_config = RoomsConfig { default_version: RoomVersion::V12 };
         let rooms = Rooms::new(views.clone(), Arc::new(TestSigner::new()), profiles, rooms_config);
-        let config = MatrixConfig { public_url: "http://a.example".to_owned() };
-        Self { router: router(MatrixApi::new(rooms, views, accounts, config)), clock }
+        let config = MatrixConfig { public_url: "http://a.example".to_owned(), public_directory: false };
+        Self { router: router(MatrixApi::new(rooms, views, accounts, media, config)), clock }
     }
 
     pub(crate) async fn send(&self, request: Request<Body>) -> Reply {
@@ -185,7 +187,12 @@ impl Server {
         let response = self.router.clone().oneshot(request).await.unwrap();
         let (parts, body) = response.into_parts();
         let bytes = to_bytes(body, usize::MAX).await.unwrap();
-        let body = if bytes.is_empty() { Value::Null } else { serde_json::from_slice(&bytes).unwrap() };
+        let file = || Value::String(String::from_utf8_lossy(&bytes).into_owned());
+        let body = if bytes.is_empty() {
+            Value::Null
+        } else {
+            serde_json::from_slice(&bytes).unwrap_or_else(|_| file())
+        };
         Reply { status: parts.status, headers: parts.headers, body }
     }
 

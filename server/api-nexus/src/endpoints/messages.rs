@@ -2,26 +2,47 @@
 
 use axum::{
     Json,
-    extract::State,
-    http::{HeaderMap, StatusCode},
+    extract::{FromRef, Request, State},
+    http::StatusCode,
 };
+use nexus_media::Media;
 use nexus_rooms::{Redact, Rooms, SendEvent};
 use nexus_views::{Channel, Message, Page, Permissions, Views};
-use percent_encoding::percent_decode_str;
 use serde_json::Value;
 
 use crate::{
     access::place_of,
+    api::NexusApi,
+    attachment,
     auth::Caller,
-    body,
     compose::nonce_key,
     error::{ApiError, Unknown},
+    message_body::{self, Files},
+    message_content::content_of,
     message_form::MessageForm,
-    objects::{Objects, message::Parts},
+    objects::{Objects, message},
     params::{Path, Query},
 };
 
-const REASON_CHARS: usize = 512;
+/// What sending and editing take.
+#[derive(Clone)]
+pub(crate) struct Parts {
+    rooms: Rooms,
+    views: Views,
+    objects: Objects,
+    media: Media,
+}
+
+impl FromRef<NexusApi> for Parts {
+    fn from_ref(api: &NexusApi) -> Self {
+        Self {
+            rooms: Rooms::from_ref(api),
+            views: Views::from_ref(api),
+            objects: Objects::from_ref(api),
+            media: Media::from_ref(api),
+        }
+    }
+}
 
 async fn shown(
     objects: &Objects,
@@ -29,7 +50,7 @@ async fn shown(
     message: &Message,
     caller: &Caller,
 ) -> Result<Value, ApiError> {
-    objects.message(place_of(channel), Parts::of(message), Some(caller.user())).await
+    objects.message(place_of(channel), message::Parts::of(message), Some(caller.user())).await
 }
 
 pub(crate) async fn list(
@@ -70,17 +91,38 @@ pub(crate) async fn get(
 }
 
 pub(crate) async fn send(
-    State(rooms): State<Rooms>,
-    State(views): State<Views>,
-    State(objects): State<Objects>,
+    State(parts): State<Parts>,
     caller: Caller,
     path: Path,
-    body::Json(body): body::Json,
+    request: Request,
 ) -> Result<Json<Value>, ApiError> {
+    let Parts { views, objects, media, .. } = &parts;
     let channel = objects.channel_of(path.id("channel_id")?, caller.user(), Permissions::NONE).await?;
-    let form = MessageForm::parse(&body)?;
-    let answered = answered(&objects, &channel, &form).await?;
-    let content = objects.compose(&channel, caller.user(), &form, answered.as_ref()).await?;
+    let held = views.permissions(channel.guild, Some(channel.room), caller.user()).await?;
+    let may_attach = held.contains(Permissions::ATTACH_FILES);
+    let (body, files) = message_body::read(request, media, caller.user(), may_attach).await?;
+    let sent = send_read(&parts, &caller, &channel, &body, &files).await;
+    if sent.is_err() {
+        files.discard(media).await;
+    }
+    sent.map(Json)
+}
+
+/// Sends a message whose body and files are here.
+async fn send_read(
+    parts: &Parts,
+    caller: &Caller,
+    channel: &Channel,
+    body: &Value,
+    files: &Files,
+) -> Result<Value, ApiError> {
+    let Parts { rooms, views, objects, .. } = parts;
+    let form = MessageForm::parse(body)?;
+    let answered = answered(objects, channel, &form).await?;
+    let named = form.attachments.as_deref();
+    let server_name = views.server_name().as_str();
+    let attachments = attachment::merged(server_name, None, Vec::new(), named, &files.0)?;
+    let content = objects.compose(channel, caller.user(), &form, attachments, answered.as_ref()).await?;
     let unique = views.store().world().random_u64();
     let event = SendEvent {
         room: channel.room_id.clone(),
@@ -91,11 +133,11 @@ pub(crate) async fn send(
     };
     let sent = rooms.send(&caller.actor(), event).await?;
     let message = views.message_of(sent.place).await?.ok_or(ApiError::Unknown(Unknown::Message))?;
-    let mut object = shown(&objects, &channel, &message, &caller).await?;
+    let mut object = shown(objects, channel, &message, caller).await?;
     if let Some(nonce) = form.nonce {
         object["nonce"] = nonce;
     }
-    Ok(Json(object))
+    Ok(object)
 }
 
 async fn answered(
@@ -114,29 +156,52 @@ async fn answered(
 }
 
 pub(crate) async fn edit(
-    State(rooms): State<Rooms>,
-    State(objects): State<Objects>,
+    State(parts): State<Parts>,
     caller: Caller,
     path: Path,
-    body::Json(body): body::Json,
+    request: Request,
 ) -> Result<Json<Value>, ApiError> {
+    let Parts { views, objects, media, .. } = &parts;
     let channel = objects.channel_of(path.id("channel_id")?, caller.user(), Permissions::NONE).await?;
     let id = path.id("message_id")?;
     let message = objects.message_of(&channel, id).await?;
     if message.author != caller.user() {
         return Err(ApiError::NotTheAuthor);
     }
-    let form = MessageForm::parse(&body)?;
+    let held = views.permissions(channel.guild, Some(channel.room), caller.user()).await?;
+    let may_attach = held.contains(Permissions::ATTACH_FILES);
+    let (body, files) = message_body::read(request, media, caller.user(), may_attach).await?;
+    if let Err(error) = edit_read(&parts, &caller, &channel, &message, &body, &files).await {
+        files.discard(media).await;
+        return Err(error);
+    }
+    let message = objects.message_of(&channel, id).await?;
+    Ok(Json(shown(objects, &channel, &message, &caller).await?))
+}
+
+/// Edits a message by a body and files that are here.
+async fn edit_read(
+    parts: &Parts,
+    caller: &Caller,
+    channel: &Channel,
+    message: &Message,
+    body: &Value,
+    files: &Files,
+) -> Result<(), ApiError> {
+    let form = MessageForm::parse(body)?;
+    let before = content_of(&message.event, message.edit.as_deref()).attachments;
+    let server_name = parts.views.server_name().as_str();
+    let named = form.attachments.as_deref();
+    let attachments = attachment::merged(server_name, Some(message.id), before, named, &files.0)?;
     let event = SendEvent {
         room: channel.room_id.clone(),
         event_type: "m.room.message".to_owned(),
         state_key: None,
-        content: objects.compose_edit(&channel, &message, &form).await?,
+        content: parts.objects.compose_edit(channel, message, &form, attachments).await?,
         txn: None,
     };
-    rooms.send(&caller.actor(), event).await?;
-    let message = objects.message_of(&channel, id).await?;
-    Ok(Json(shown(&objects, &channel, &message, &caller).await?))
+    parts.rooms.send(&caller.actor(), event).await?;
+    Ok(())
 }
 
 pub(crate) async fn delete(
@@ -144,23 +209,15 @@ pub(crate) async fn delete(
     State(objects): State<Objects>,
     caller: Caller,
     path: Path,
-    headers: HeaderMap,
 ) -> Result<StatusCode, ApiError> {
     let channel = objects.channel_of(path.id("channel_id")?, caller.user(), Permissions::NONE).await?;
     let message = objects.message_of(&channel, path.id("message_id")?).await?;
     let redact = Redact {
         room: channel.room_id.clone(),
         event_id: message.event.pdu.event_id().to_owned(),
-        reason: audit_reason(&headers),
+        reason: caller.reason(),
         txn: None,
     };
     rooms.redact(&caller.actor(), redact).await?;
     Ok(StatusCode::NO_CONTENT)
-}
-
-/// Why a moderator acts, percent-encoded in a header.
-fn audit_reason(headers: &HeaderMap) -> Option<String> {
-    let value = headers.get("x-audit-log-reason")?.to_str().ok()?;
-    let reason = percent_decode_str(value).decode_utf8().ok()?;
-    Some(reason.chars().filter(|character| *character != '\0').take(REASON_CHARS).collect())
 }

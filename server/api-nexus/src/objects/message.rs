@@ -108,7 +108,7 @@ impl Objects {
             "mentions": self.mentioned(place.guild, &content.mentions).await?,
             "mention_roles": [],
             "mention_channels": [],
-            "attachments": [],
+            "attachments": self.attachments(place, parts.id, &content.attachments).await?,
             "embeds": content.embeds,
             "components": content.components,
             "reactions": reactions,
@@ -185,7 +185,9 @@ pub(crate) fn emoji_json(key: &str) -> Value {
 
 /// Takes out what only those may see who asked for message content.
 pub(crate) fn without_content(message: &mut Value) {
-    for (field, empty) in [("content", json!("")), ("embeds", json!([])), ("components", json!([]))] {
+    for (field, empty) in
+        [("content", json!("")), ("embeds", json!([])), ("components", json!([])), ("attachments", json!([]))]
+    {
         message[field] = empty;
     }
     if message["referenced_message"].is_object() {

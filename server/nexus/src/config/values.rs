@@ -136,6 +136,11 @@ impl From<Network> for String {
 pub(crate) struct Secret(String);
 
 impl Secret {
+    /// The value itself, for what needs it.
+    pub(crate) fn expose(&self) -> &str {
+        &self.0
+    }
+
     pub(crate) fn is_empty(&self) -> bool {
         self.0.is_empty()
     }

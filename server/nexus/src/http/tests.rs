@@ -16,7 +16,7 @@ const PEER: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr
 fn front(router: Router, closing: watch::Receiver<bool>) -> Front {
     let world = world::system(tokio::runtime::Handle::current()).unwrap();
     let routers = Routers { matrix: router.clone(), nexus: router.clone(), own: router };
-    Front::new(routers, Vec::new(), Metrics::new().requests(), world, closing)
+    Front::new(routers, Vec::new(), 5 << 20, Metrics::new().requests(), world, closing)
 }
 
 fn echo_routes() -> Router {
@@ -74,14 +74,14 @@ async fn a_panic_is_a_500_of_the_facade() {
 
 #[tokio::test]
 async fn what_is_too_large_is_refused() {
-    let large = "x".repeat(BODY_BYTES_MAX + 1);
+    let large = "x".repeat(BODY_BYTES_MAX as usize + 1);
     let mut announced = request("POST", "/_matrix/echo", large.clone());
     announced.headers_mut().insert(header::CONTENT_LENGTH, large.len().into());
     let (status, _, body) = answer(announced).await;
     assert_eq!((status.as_u16(), &body["errcode"]), (413, &json!("M_TOO_LARGE")));
     let (status, _, _) = answer(request("POST", "/api/v10/echo", large)).await;
     assert_eq!(status, StatusCode::PAYLOAD_TOO_LARGE, "a body of unannounced length");
-    let (status, _, _) = answer(request("POST", "/api/v10/echo", "x".repeat(BODY_BYTES_MAX))).await;
+    let (status, _, _) = answer(request("POST", "/api/v10/echo", "x".repeat(BODY_BYTES_MAX as usize))).await;
     assert_eq!(status, StatusCode::OK);
     let long = format!("/api/v10/echo?x={}", "x".repeat(URI_BYTES_MAX));
     let (status, _, body) = answer(request("GET", &long, "")).await;

@@ -3,7 +3,7 @@
 use nexus_event_store::{Rows as _, StoreError, Tx, UserNo, feed::Topic};
 use serde_json::Value;
 
-use super::{NewEvent, change_info, text};
+use super::{NewEvent, change_info, names, text};
 use crate::rows::{Members, Membership, MembershipRow, Memberships};
 
 pub(super) async fn project(
@@ -32,6 +32,7 @@ pub(super) async fn project(
         display_name: text(content, "displayname"),
         avatar_url: text(content, "avatar_url"),
     };
+    let row_name = names::Shown::of(&row);
     let (by_room, by_user) = ((event.room, user), (user, event.room));
     if event.position.is_some() {
         tx.put::<Members>(&by_room, &row);
@@ -41,6 +42,7 @@ pub(super) async fn project(
         tx.put_positioned::<Memberships>(&by_user, row, |row, at| row.position = at);
     }
     tx.announce(Topic::User(user));
+    names::membership(tx, event.room, user, before.as_ref(), &row_name).await?;
     let before = before.map_or(Membership::Leave, |row| row.membership);
     if before != membership {
         change_info(tx, event.room, |info| {
