@@ -53,8 +53,16 @@ impl Fork<'_> {
             }
         }
         self.events += 1;
-        let event_id = format!("$forked{:04}", self.events * 7919 % 10_000);
+        let mut event_id = format!("$forked{:04}", self.events * 7919 % 10_000);
+        if self.version.names_its_events() {
+            event_id.push_str(":sim.example");
+        }
+        let auth_ids: Vec<Value> = auth_ids
+            .into_iter()
+            .map(|id| if self.version.cites_by_hash() { json!([id, { "sha256": "" }]) } else { json!(id) })
+            .collect();
         let json = json!({
+            "event_id": event_id,
             "room_id": self.room.id, "sender": sender, "type": kind, "state_key": key, "content": content,
             "origin_server_ts": 2_000_000_000_000_u64 + self.events / 3, "depth": 1000,
             "prev_events": [], "auth_events": auth_ids,
