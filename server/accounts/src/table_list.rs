@@ -2,6 +2,7 @@
 
 use nexus_event_store::table_list::TableInfo;
 
+use crate::profile_fields::ProfileFields;
 use crate::tables::{
     AccessTokens, AccountData, AccountRows, Applications, Devices, Emails, Filters, FirstAccount,
     GatewaySessions, OwnedApplications, Profiles, RefreshTokens, UserDevices,
@@ -19,6 +20,7 @@ pub fn tables() -> Vec<TableInfo> {
         TableInfo::of::<RefreshTokens>(),
         TableInfo::of::<FirstAccount>(),
         TableInfo::of::<Profiles>(),
+        TableInfo::of::<ProfileFields>(),
         TableInfo::of::<AccountData>(),
         TableInfo::of::<Filters>(),
         TableInfo::of::<Applications>(),

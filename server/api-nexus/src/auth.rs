@@ -66,7 +66,7 @@ fn audit_reason(headers: &HeaderMap) -> Option<String> {
     Some(reason).filter(|reason| !reason.trim().is_empty())
 }
 
-fn token_of(header: &str) -> Option<&str> {
+pub(crate) fn token_of(header: &str) -> Option<&str> {
     let (scheme, token) = header.trim().split_once(' ')?;
     let known = scheme.eq_ignore_ascii_case("Bot") || scheme.eq_ignore_ascii_case("Bearer");
     let token = token.trim();

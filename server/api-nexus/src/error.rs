@@ -5,15 +5,17 @@
 //! is logged here, once, and shown without detail. **Source**: `discord-api-docs`, "Opcodes and Status
 //! Codes".
 
+use std::time::Duration;
+
 use axum::{
     Json,
-    http::StatusCode,
+    http::{HeaderName, HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
 };
 use nexus_accounts::AccountError;
 use nexus_event_store::{StoreError, kv::KvError};
 use nexus_media::MediaError;
-use nexus_rooms::{GuildRefusal, Rejection, RoomsError};
+use nexus_rooms::{GuildRefusal, ModerationRefusal, Rejection, RoomsError};
 use serde_json::json;
 
 use crate::form::Faults;
@@ -22,6 +24,7 @@ use crate::form::Faults;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Unknown {
     Application,
+    Ban,
     Channel,
     Emoji,
     Guild,
@@ -40,6 +43,18 @@ pub(crate) enum ApiError {
     Unauthorized,
     /// The login or its password is wrong.
     WrongLogin,
+    /// The code of a second factor is not right.
+    WrongCode,
+    /// A login's second step came too late or too often.
+    UnknownTicket,
+    /// The second factor is on already, or not on.
+    SecondFactorIs { enabled: bool },
+    /// The secret of a second factor is none.
+    InvalidSecret,
+    /// Who owns guilds cannot delete the account.
+    OwnsGuilds,
+    /// Too often in too short a time.
+    Limited { retry_after: Duration, is_global: bool },
     /// Nobody may register.
     RegistrationClosed,
     /// A path nobody serves.
@@ -78,6 +93,10 @@ pub(crate) enum ApiError {
     NotATextChannel,
     /// Banned from the guild.
     Banned,
+    /// Of many users none could be banned.
+    NobodyBanned,
+    /// The channel is in slow mode and who asks has just written there.
+    SlowMode { retry_after_ms: u64 },
     /// More than there may be.
     TooMany { what: &'static str, limit: usize },
     /// Something in the way that is not the request's shape.
@@ -102,6 +121,21 @@ impl ApiError {
         let (status, code, message) = match self {
             Self::Unauthorized => (S::UNAUTHORIZED, 0, "401: Unauthorized"),
             Self::WrongLogin => (S::BAD_REQUEST, 50035, "Invalid Form Body"),
+            Self::WrongCode => (S::BAD_REQUEST, 60008, "Invalid two-factor code"),
+            Self::UnknownTicket => (S::BAD_REQUEST, 60006, "Invalid two-factor auth ticket"),
+            Self::SecondFactorIs { enabled: true } => {
+                (S::BAD_REQUEST, 60001, "This account is already enrolled in two-factor authentication")
+            }
+            Self::SecondFactorIs { enabled: false } => {
+                (S::BAD_REQUEST, 60002, "This account is not enrolled in two-factor authentication")
+            }
+            Self::InvalidSecret => (S::BAD_REQUEST, 60005, "Invalid two-factor secret"),
+            Self::OwnsGuilds => (
+                S::BAD_REQUEST,
+                40011,
+                "You must transfer ownership of any owned guilds before deleting your account",
+            ),
+            Self::Limited { .. } => (S::TOO_MANY_REQUESTS, 0, "You are being rate limited."),
             Self::RegistrationClosed => (S::FORBIDDEN, 50001, "Registration is closed"),
             Self::NoSuchPath => (S::NOT_FOUND, 0, "404: Not Found"),
             Self::NoSuchMethod => (S::METHOD_NOT_ALLOWED, 0, "405: Method Not Allowed"),
@@ -118,6 +152,7 @@ impl ApiError {
             Self::Unknown(Unknown::Overwrite) => (S::NOT_FOUND, 10009, "Unknown permission overwrite"),
             Self::Unknown(Unknown::Role) => (S::NOT_FOUND, 10011, "Unknown Role"),
             Self::Unknown(Unknown::User) => (S::NOT_FOUND, 10013, "Unknown User"),
+            Self::Unknown(Unknown::Ban) => (S::NOT_FOUND, 10026, "Unknown Ban"),
             Self::Unknown(Unknown::Emoji) => (S::BAD_REQUEST, 10014, "Unknown Emoji"),
             Self::NotForBots => (S::FORBIDDEN, 20001, "Bots cannot use this endpoint"),
             Self::OnlyForBots => (S::FORBIDDEN, 20002, "Only bots can use this endpoint"),
@@ -131,6 +166,10 @@ impl ApiError {
             Self::NotTheAuthor => (S::FORBIDDEN, 50005, "Cannot edit a message authored by another user"),
             Self::EmptyMessage => (S::BAD_REQUEST, 50006, "Cannot send an empty message"),
             Self::NotATextChannel => (S::BAD_REQUEST, 50008, "Cannot send messages in a non-text channel"),
+            Self::NobodyBanned => (S::BAD_REQUEST, 500_000, "Failed to ban users"),
+            Self::SlowMode { .. } => {
+                (S::TOO_MANY_REQUESTS, 20016, "This action cannot be performed due to slowmode rate limit")
+            }
             Self::Banned => (S::FORBIDDEN, 40007, "The user is banned from this guild."),
             Self::TooMany { what, limit } => return too_many(what, *limit),
             Self::Conflict(reason) => return (S::BAD_REQUEST, 0, reason.clone()),
@@ -154,6 +193,27 @@ impl ApiError {
     }
 }
 
+/// **Source**: `discord-api-docs`, "Rate Limits". Without `Via` discord.py does not try again.
+fn limited(retry_after: Duration, is_global: bool) -> Response {
+    let seconds = retry_after.as_secs_f64();
+    let body = json!({
+        "message": "You are being rate limited.",
+        "retry_after": (seconds * 1000.0).ceil() / 1000.0,
+        "global": is_global,
+    });
+    let scope = if is_global { "global" } else { "user" };
+    let whole = HeaderValue::from(retry_after.as_secs() + u64::from(retry_after.subsec_nanos() > 0));
+    let mut response = (StatusCode::TOO_MANY_REQUESTS, Json(body)).into_response();
+    let headers = response.headers_mut();
+    headers.insert(header::RETRY_AFTER, whole);
+    headers.insert(header::VIA, HeaderValue::from_static("1.1 nexus"));
+    headers.insert(HeaderName::from_static("x-ratelimit-scope"), HeaderValue::from_static(scope));
+    if is_global {
+        headers.insert(HeaderName::from_static("x-ratelimit-global"), HeaderValue::from_static("true"));
+    }
+    response
+}
+
 const WRONG_LOGIN: &str = "Login or password is invalid.";
 
 fn too_many(what: &str, limit: usize) -> (StatusCode, u32, String) {
@@ -172,13 +232,30 @@ fn too_many(what: &str, limit: usize) -> (StatusCode, u32, String) {
 
 impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
+        if let Self::Limited { retry_after, is_global } = self {
+            return limited(retry_after, is_global);
+        }
         let (status, code, message) = self.shown();
         let mut body = json!({ "message": message, "code": code });
+        if let Self::SlowMode { retry_after_ms } = self {
+            return slow_mode(status, body, retry_after_ms);
+        }
         if let Some(faults) = self.tree() {
             body["errors"] = faults.into_json();
         }
         (status, Json(body)).into_response()
     }
+}
+
+/// A limit of the channel, not of the client: some libraries wait for it, others hand it to their user.
+fn slow_mode(status: StatusCode, mut body: serde_json::Value, retry_after_ms: u64) -> Response {
+    let whole_s = retry_after_ms.div_ceil(1000);
+    body["global"] = false.into();
+    body["retry_after"] = json!(std::time::Duration::from_millis(retry_after_ms).as_secs_f64());
+    let headers = [("retry-after", whole_s.to_string()), ("x-ratelimit-scope", "shared".to_owned())];
+    // Without it discord.py takes any 429 for a ban by a network in front.
+    let via = [("via", "1.1 nexus")];
+    (status, headers, via, Json(body)).into_response()
 }
 
 impl From<StoreError> for ApiError {
@@ -209,7 +286,13 @@ impl From<AccountError> for ApiError {
             AccountError::InvalidEmail => field("email", "EMAIL_TYPE_INVALID_EMAIL"),
             AccountError::EmailTaken => field("email", "EMAIL_ALREADY_REGISTERED"),
             AccountError::Reserved => field("username", "USERNAME_INVALID_CONTAINS"),
-            AccountError::WeakPassword => field("password", "PASSWORD_TOO_WEAK"),
+            AccountError::WrongCode | AccountError::SecondFactorRequired { .. } => Self::WrongCode,
+            AccountError::UnknownTicket => Self::UnknownTicket,
+            AccountError::SecondFactorIs { enabled } => Self::SecondFactorIs { enabled },
+            AccountError::InvalidSecret => Self::InvalidSecret,
+            AccountError::BadRegistrationToken(_) => field("token", "TOKEN_INVALID"),
+            AccountError::Limited { retry_after } => Self::Limited { retry_after, is_global: false },
+            AccountError::WeakPassword { .. } => field("password", "PASSWORD_TOO_WEAK"),
             AccountError::FieldTooLong { field: name, .. } => field(name, "BASE_TYPE_MAX_LENGTH"),
             AccountError::FieldEmpty { field: name } => field(name, "BASE_TYPE_REQUIRED"),
             AccountError::WrongPassword | AccountError::Deactivated => Self::WrongLogin,
@@ -223,7 +306,7 @@ impl From<AccountError> for ApiError {
             AccountError::UnknownDevice | AccountError::InvalidDevice => field("device", "DEVICE_INVALID"),
             AccountError::UnknownApplication(_) => Self::Unknown(Unknown::Application),
             AccountError::NotYours(_) => Self::NotYours,
-            AccountError::Stopping => Self::Unavailable,
+            AccountError::Stopping | AccountError::Busy => Self::Unavailable,
             AccountError::Store(error) => error.into(),
         }
     }
@@ -235,6 +318,9 @@ impl From<MediaError> for ApiError {
             MediaError::Unknown | MediaError::NotYetUploaded => Self::NoSuchPath,
             MediaError::TooLarge { .. } => Self::TooLarge,
             MediaError::Interrupted => Self::NotJson,
+            MediaError::TooManyAtOnce { .. } => {
+                Self::Limited { retry_after: Duration::from_secs(1), is_global: false }
+            }
             MediaError::Store(cause) => cause.into(),
             full @ MediaError::Storage(_) if full.is_disk_full() => Self::NoSpace,
             other => {
@@ -278,6 +364,11 @@ impl From<Rejection> for ApiError {
             ),
             Rejection::DuplicateReaction => {
                 Self::Conflict("You have already reacted with this emoji".to_owned())
+            }
+            Rejection::Moderation(ModerationRefusal::UnknownBan) => Self::Unknown(Unknown::Ban),
+            Rejection::Moderation(ModerationRefusal::NobodyBanned) => Self::NobodyBanned,
+            Rejection::Moderation(ModerationRefusal::SlowMode { retry_after_ms }) => {
+                Self::SlowMode { retry_after_ms }
             }
             Rejection::UnsupportedRoomVersion => {
                 Self::Conflict("The room's version is not supported".to_owned())

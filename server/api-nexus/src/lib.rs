@@ -18,6 +18,7 @@ mod endpoints;
 mod error;
 mod form;
 mod gateway;
+mod limits;
 mod message_body;
 mod message_content;
 mod message_form;

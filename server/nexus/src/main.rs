@@ -12,6 +12,7 @@ use crate::cli::{Cli, Command, ViewsCommand};
 mod admin;
 mod cli;
 mod config;
+mod departures;
 mod first_run;
 mod glue;
 mod health;

@@ -22,6 +22,7 @@ use nexus_event_store::{
 };
 use nexus_federation::ServerKeys;
 use nexus_media::{Blobs, Media, MediaConfig, S3Bucket};
+use nexus_rate_limits::RateLimits;
 use nexus_rooms::{Rooms, RoomsConfig};
 use nexus_state_resolution::Signer;
 use nexus_views::{Views, rebuild};
@@ -29,6 +30,7 @@ use tokio::sync::watch;
 
 use crate::{
     config::{Config, PasswordHash, PublicUrl, RegistrationMode},
+    departures,
     glue::{AccountProfiles, InviteCodes},
     health::Health,
     http::Routers,
@@ -70,7 +72,12 @@ pub(crate) async fn build(ground: &Ground<'_>) -> Result<Parts> {
     if rebuild::is_unfinished(&store).await.context("read the store")? {
         return Err(anyhow!("a rebuild of the views was interrupted; run `nexus views rebuild` again"));
     }
-    let accounts = accounts(ground, &store).await?;
+    let limits = if ground.config.rate_limits.enabled {
+        RateLimits::new(ground.world.clone())
+    } else {
+        RateLimits::off()
+    };
+    let accounts = accounts(ground, &store, limits.clone()).await?;
     let views = Views::new(store.clone(), ground.config.server_name.clone());
     let rooms = Rooms::new(
         views.clone(),
@@ -78,15 +85,22 @@ pub(crate) async fn build(ground: &Ground<'_>) -> Result<Parts> {
         Arc::new(AccountProfiles(accounts.clone())),
         RoomsConfig { default_version: ground.config.rooms.default_version },
     );
-    let admin_api = nexus_admin::routes(AdminParts { accounts: accounts.clone(), views: views.clone() });
+    ground.metrics.register_jobs(rooms.job_statistics());
+    rooms.start_jobs();
     let media = media(ground, &store).await?;
+    departures::start(&accounts, &rooms, &views, &media);
+    let admin_parts = AdminParts { accounts: accounts.clone(), media: media.clone(), views: views.clone() };
+    let admin_api = nexus_admin::routes(admin_parts);
     let public_url = ground.public_url.as_str().trim_end_matches('/').to_owned();
     let matrix = MatrixConfig {
         public_url: public_url.clone(),
+        limits: limits.clone(),
+        shared_secret: Some(ground.config.registration.shared_secret.expose().to_owned())
+            .filter(|secret| !secret.is_empty()),
         public_directory: ground.config.directory.public_without_login,
     };
     let matrix = MatrixApi::new(rooms.clone(), views.clone(), accounts.clone(), media.clone(), matrix);
-    let nexus = NexusConfig { public_url };
+    let nexus = NexusConfig { public_url, limits };
     let nexus = NexusApi::new(rooms, views, accounts, media, nexus, ground.closing.clone());
     Ok(Parts {
         nexus_api: nexus_api_nexus::router(nexus),
@@ -121,7 +135,7 @@ async fn media(ground: &Ground<'_>, store: &Store) -> Result<Media> {
 }
 
 /// The accounts; off loopback the first of them needs a token that only the operator sees.
-async fn accounts(ground: &Ground<'_>, store: &Store) -> Result<Accounts> {
+async fn accounts(ground: &Ground<'_>, store: &Store, limits: RateLimits) -> Result<Accounts> {
     let config = ground.config;
     let loopback_only = config.http.listen.ip().is_loopback();
     let invites = Arc::new(InviteCodes(store.clone()));
@@ -136,6 +150,9 @@ async fn accounts(ground: &Ground<'_>, store: &Store) -> Result<Accounts> {
         PasswordHash::Minimum => PasswordCost::Minimum,
     };
     settings.loopback_only = loopback_only;
+    settings.limits = limits;
+    // The other half of the threads is for what everybody waits for.
+    settings.hashes_at_once = std::thread::available_parallelism().map_or(1, |cores| cores.get().div_ceil(2));
     if !loopback_only {
         settings.setup_token = Some(URL_SAFE_NO_PAD.encode(ground.world.random_bytes::<18>()));
     }

@@ -4,10 +4,13 @@
 
 mod accounts;
 mod finding;
+mod guilds;
 mod http;
 mod media;
 mod moderation;
+mod reading;
 mod rooms;
+mod sight;
 mod sync;
 mod upgrades;
 mod visibility;

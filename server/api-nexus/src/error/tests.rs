@@ -40,6 +40,9 @@ fn the_table_of_rejections() {
         R::Guild(GuildRefusal::MemberTooHigh),
         R::Guild(GuildRefusal::OnlyAdministrators),
         R::DuplicateReaction,
+        R::Moderation(ModerationRefusal::UnknownBan),
+        R::Moderation(ModerationRefusal::NobodyBanned),
+        R::Moderation(ModerationRefusal::SlowMode { retry_after_ms: 1500 }),
         R::UnsupportedRoomVersion,
         R::RoomInUse,
         R::NotTextChannel,
@@ -74,6 +77,9 @@ fn the_table_of_rejections() {
         Guild(MemberTooHigh) → 403 50013 Missing Permissions
         Guild(OnlyAdministrators) → 403 50013 Missing Permissions
         DuplicateReaction → 400 0 You have already reacted with this emoji
+        Moderation(UnknownBan) → 404 10026 Unknown Ban
+        Moderation(NobodyBanned) → 400 500000 Failed to ban users
+        Moderation(SlowMode { retry_after_ms: 1500 }) → 429 20016 This action cannot be performed due to slowmode rate limit
         UnsupportedRoomVersion → 400 0 The room's version is not supported
         RoomInUse → 400 0 The name is in use
         NotTextChannel → 400 50008 Cannot send messages in a non-text channel
@@ -93,7 +99,16 @@ fn the_table_of_account_errors() {
         A::InvalidUsername { reason: UsernameProblem::Empty },
         A::UsernameTaken,
         A::Reserved,
-        A::WeakPassword,
+        A::WeakPassword { bytes_min: 8 },
+        A::SecondFactorRequired { ticket: nexus_accounts::Ticket("t".to_owned()) },
+        A::WrongCode,
+        A::UnknownTicket,
+        A::SecondFactorIs { enabled: true },
+        A::SecondFactorIs { enabled: false },
+        A::InvalidSecret,
+        A::BadRegistrationToken("exists already"),
+        A::Limited { retry_after: Duration::from_millis(1500) },
+        A::Busy,
         A::FieldTooLong { field: "name", bytes_max: 100 },
         A::FieldEmpty { field: "name" },
         A::WrongPassword,
@@ -119,7 +134,16 @@ fn the_table_of_account_errors() {
         InvalidUsername { reason: Empty } → 400 50035 Invalid Form Body {"username":{"_errors":[{"code":"USERNAME_INVALID","message":"the username is empty"}]}}
         UsernameTaken → 400 50035 Invalid Form Body {"username":{"_errors":[{"code":"USERNAME_ALREADY_TAKEN","message":"the username is taken"}]}}
         Reserved → 400 50035 Invalid Form Body {"username":{"_errors":[{"code":"USERNAME_INVALID_CONTAINS","message":"the username is reserved"}]}}
-        WeakPassword → 400 50035 Invalid Form Body {"password":{"_errors":[{"code":"PASSWORD_TOO_WEAK","message":"the password is empty"}]}}
+        WeakPassword { bytes_min: 8 } → 400 50035 Invalid Form Body {"password":{"_errors":[{"code":"PASSWORD_TOO_WEAK","message":"the password has fewer than 8 bytes"}]}}
+        SecondFactorRequired { ticket: Ticket } → 400 60008 Invalid two-factor code
+        WrongCode → 400 60008 Invalid two-factor code
+        UnknownTicket → 400 60006 Invalid two-factor auth ticket
+        SecondFactorIs { enabled: true } → 400 60001 This account is already enrolled in two-factor authentication
+        SecondFactorIs { enabled: false } → 400 60002 This account is not enrolled in two-factor authentication
+        InvalidSecret → 400 60005 Invalid two-factor secret
+        BadRegistrationToken("exists already") → 400 50035 Invalid Form Body {"token":{"_errors":[{"code":"TOKEN_INVALID","message":"the registration token exists already"}]}}
+        Limited { retry_after: 1.5s } → 429 0 You are being rate limited.
+        Busy → 503 0 503: Service Unavailable
         FieldTooLong { field: "name", bytes_max: 100 } → 400 50035 Invalid Form Body {"name":{"_errors":[{"code":"BASE_TYPE_MAX_LENGTH","message":"name is longer than 100 bytes"}]}}
         FieldEmpty { field: "name" } → 400 50035 Invalid Form Body {"name":{"_errors":[{"code":"BASE_TYPE_REQUIRED","message":"name is empty"}]}}
         WrongPassword → 400 50035 Invalid Form Body {"login":{"_errors":[{"code":"INVALID_LOGIN","message":"Login or password is invalid."}]},"password":{"_errors":[{"code":"INVALID_LOGIN","message":"Login or password is invalid."}]}}

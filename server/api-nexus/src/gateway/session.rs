@@ -12,7 +12,7 @@ use std::{
     time::Duration,
 };
 
-use nexus_accounts::{AccountError, GatewaySession};
+use nexus_accounts::{AccountError, GatewaySession, SessionMark};
 use nexus_event_store::{
     Position, RoomNo,
     feed::{Commit, Subscriber, Topic},
@@ -83,6 +83,8 @@ pub(crate) struct Session {
     pub(crate) machine: SessionMachine,
     pub(crate) viewer: Viewer,
     pub(crate) hold: Hold,
+    /// The login that opened it.
+    mark: SessionMark,
     subscriber: Subscriber,
     /// The rooms that are followed, by guild.
     followed: BTreeMap<RoomNo, BTreeSet<RoomNo>>,
@@ -102,6 +104,7 @@ impl Session {
         label: Label,
         machine: SessionMachine,
         hold: Hold,
+        mark: SessionMark,
         resuming: Option<Resuming>,
     ) -> Result<Self, ApiError> {
         let views = &gateway.inner.objects.views;
@@ -121,11 +124,17 @@ impl Session {
             bookmarks,
             announced: gateway.inner.announcements.next(),
             hold,
+            mark,
             resuming,
             gateway,
         };
         session.follow_guilds().await?;
         Ok(session)
+    }
+
+    /// Whether the login that opened it has not been revoked.
+    pub(crate) async fn is_live(&mut self) -> Result<bool, ApiError> {
+        Ok(self.gateway.inner.objects.accounts.is_live(&mut self.mark).await?)
     }
 
     /// Removes its record: it will not be resumed.
@@ -220,6 +229,12 @@ impl Session {
     async fn visible(&mut self, facts: &CommitFacts) -> Result<BTreeSet<RoomNo>, ApiError> {
         let mut visible = BTreeSet::new();
         for fact in &facts.facts {
+            if fact.what.is_moderation() && self.machine.guilds.contains(&fact.guild) {
+                let views = &self.gateway.inner.objects.views;
+                let held = views.permissions(fact.guild, None, self.machine.user).await?;
+                let told = Permissions::BAN_MEMBERS.with(Permissions::VIEW_AUDIT_LOG);
+                visible.extend((held.0 & told.0 != 0).then_some(fact.guild));
+            }
             let Some(channel) = fact.what.channel() else { continue };
             if self.machine.guilds.contains(&fact.guild) && self.sees(fact.guild, channel).await? {
                 visible.insert(channel);
