@@ -8,9 +8,9 @@ use bytes::Bytes;
 use crate::{
     StoreError,
     catalogue::{
-        ChainPlaces, Chains, EventPlaces, Events, Heads, Meta, Nodes, RemovedBy, RoomNumbers, RoomSnowflakes, Rooms, Snowflakes,
-        StateKeyNumbers, StateKeys, Stream, Table, Timeline, Transactions, UserNumbers, UserSnowflakes,
-        Users,
+        ChainPlaces, Chains, EventPlaces, Events, Heads, Meta, Nodes, RemovedBy, RoomNumbers, RoomSnowflakes,
+        Rooms, Snowflakes, StateKeyNumbers, StateKeys, Stream, Table, Timeline, Transactions, UserNumbers,
+        UserSnowflakes, Users,
     },
     codec::{KeyPart, Value},
     kv::Family,

@@ -119,7 +119,11 @@ fn pick(graph: &Graph, base: &[prop::sample::Index], drawn: &[Vec<prop::sample::
         (1..9)
             .filter_map(|key| {
                 let changes = drawn[0].index(8) as u64 + 1;
-                let index = if key == changes || key == changes / 2 { &drawn[key as usize] } else { &base[key as usize] };
+                let index = if key == changes || key == changes / 2 {
+                    &drawn[key as usize]
+                } else {
+                    &base[key as usize]
+                };
                 Some((KeyNo(key), of_key(key, index)?))
             })
             .collect()

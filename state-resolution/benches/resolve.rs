@@ -24,7 +24,9 @@ use std::{
 };
 
 use criterion::{BenchmarkId, Criterion};
-use nexus_state_resolution::{Conflict, Pdu, ResolutionSource, RoomVersion, StateSnapshot, resolve, resolve_disputed};
+use nexus_state_resolution::{
+    Conflict, Pdu, ResolutionSource, RoomVersion, StateSnapshot, resolve, resolve_disputed,
+};
 use ruma::{EventId, OwnedEventId, events::StateEventType, state_res::StateMap};
 use serde_json::json;
 use support::graph::{Deed, Graph, Numbered, State, by_ruma, typed};

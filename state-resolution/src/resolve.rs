@@ -19,11 +19,7 @@ mod mainline;
 mod power_order;
 mod rules;
 
-use std::{
-    collections::BTreeMap,
-    hash::Hash,
-    sync::Arc,
-};
+use std::{collections::BTreeMap, hash::Hash, sync::Arc};
 
 use ruma::{EventId, OwnedEventId};
 use thiserror::Error;

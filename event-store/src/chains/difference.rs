@@ -64,7 +64,9 @@ pub async fn auth_difference(
             Round::Younger => younger(&walk, shared, &open).await?,
         };
         walk.extend(&mut under_shared, entries).await?;
-        open.retain(|_, place| under_shared.get(&place.chain).is_none_or(|reached| *reached < place.sequence));
+        open.retain(|_, place| {
+            under_shared.get(&place.chain).is_none_or(|reached| *reached < place.sequence)
+        });
     }
     Ok(open.into_keys().chain(in_dispute).collect())
 }

@@ -94,11 +94,8 @@ async fn settle(
     let shared = Shared { root: first, disputed: &dispute.keys };
     let difference = chains::auth_difference(tx, room, shared, &dispute.events).await?;
     let disputed: BTreeSet<EventNo> = dispute.events.iter().flatten().copied().collect();
-    let subgraph = if wants_paths {
-        chains::paths_between(tx, room, &disputed).await?
-    } else {
-        BTreeSet::new()
-    };
+    let subgraph =
+        if wants_paths { chains::paths_between(tx, room, &disputed).await? } else { BTreeSet::new() };
     let conflict = Conflict {
         disputed: disputed.into_iter().collect(),
         difference: difference.into_iter().collect(),

@@ -6,10 +6,7 @@
 //! **Errors**: [`ResolveError`] when the source does not hold an event that the walk meets.
 //! **Source**: Matrix v1.19, room version 2, "Auth difference"; MSC4297, "conflicted state subgraph".
 
-use std::{
-    collections::HashMap,
-    hash::Hash,
-};
+use std::{collections::HashMap, hash::Hash};
 
 use foldhash::fast::FixedState;
 
