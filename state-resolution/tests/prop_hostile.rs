@@ -19,9 +19,22 @@ enum Damage {
 }
 
 const SNIPPETS: [&str; 16] = [
-    "null", "[]", "{}", "-1", "1.5", "9007199254740992", "\\u0000", "\"\"", "\"m.room.create\"", "\"m.room.member\"",
-    "\"@alice:a.example\"", "\"third_party_invite\":{\"signed\":{}},", "\"redacts\":\"$x\",", "\"users\":{\"@\":\"5\"},",
-    "\n", "[[[[[[[[",
+    "null",
+    "[]",
+    "{}",
+    "-1",
+    "1.5",
+    "9007199254740992",
+    "\\u0000",
+    "\"\"",
+    "\"m.room.create\"",
+    "\"m.room.member\"",
+    "\"@alice:a.example\"",
+    "\"third_party_invite\":{\"signed\":{}},",
+    "\"redacts\":\"$x\",",
+    "\"users\":{\"@\":\"5\"},",
+    "\n",
+    "[[[[[[[[",
 ];
 
 fn damage() -> impl Strategy<Value = Damage> {

@@ -4,12 +4,14 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use nexus_state_resolution::{
-    EVENT_BYTES_MAX, Handshake, HandshakeRequest, JsonLimits, KeyRing, Pdu, RoomVersion, Signer as _, auth_types,
-    authorise, authorise_by_auth_events, authorise_state_only, check_format, check_handshake, countersign,
-    parse_object, redaction_takes_effect, required_signers, verify, verify_reporting, verify_with_keys,
+    EVENT_BYTES_MAX, Handshake, HandshakeRequest, JsonLimits, KeyRing, Pdu, RoomVersion, Signer as _,
+    auth_types, authorise, authorise_by_auth_events, authorise_state_only, check_format, check_handshake,
+    countersign, parse_object, redaction_takes_effect, required_signers, verify, verify_reporting,
+    verify_with_keys,
 };
 use ruma::{
-    CanonicalJsonObject, EventId, OwnedEventId, ServerName, canonical_json::redact, signatures::hash_and_sign_event,
+    CanonicalJsonObject, EventId, OwnedEventId, ServerName, canonical_json::redact,
+    signatures::hash_and_sign_event,
 };
 
 use super::{TestServer, millis, saga::Saga};
