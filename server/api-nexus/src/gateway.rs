@@ -36,6 +36,7 @@ mod session;
 mod sight;
 mod socket;
 mod typing;
+mod votes;
 
 pub(crate) use announcements::Announcement;
 pub(crate) use intents::Intents;

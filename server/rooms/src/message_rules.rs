@@ -4,32 +4,22 @@
 //! encrypted cannot be looked into. **Source**: `discord-api-docs`, "Permissions"; the table in
 //! `spec/events.md`.
 
-use nexus_views::Permissions;
+use nexus_views::{Permissions, polls};
 use ruma::{CanonicalJsonObject, CanonicalJsonValue};
 
-use crate::content::{relation, string};
+use crate::content::string;
 
 /// Discord's message flag of a voice message.
 const VOICE_MESSAGE: i64 = 1 << 13;
 
-/// What an event needs besides VIEW_CHANNEL.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Needs {
-    pub(crate) permissions: Permissions,
-    /// It is written into a thread, where SEND_MESSAGES is another permission.
-    pub(crate) in_thread: bool,
-}
-
-/// What a new event needs. (Reactions have a rule of their own: [`reaction_needs`].)
-pub(crate) fn needs(event_type: &str, content: &CanonicalJsonObject) -> Needs {
-    let in_thread = matches!(relation(content), Some(("m.thread", _)));
+/// What a new message needs besides VIEW_CHANNEL, in a channel or in a thread of it.
+pub(crate) fn needs(event_type: &str, content: &CanonicalJsonObject, in_thread: bool) -> Permissions {
+    let base = if in_thread { Permissions::SEND_MESSAGES_IN_THREADS } else { Permissions::SEND_MESSAGES };
     let base = match event_type {
-        // Who sees a poll may vote.
-        "m.poll.response" => return Needs { permissions: Permissions::NONE, in_thread },
-        "m.poll.start" => Permissions::SEND_MESSAGES.with(Permissions::SEND_POLLS),
         // Packs of a guild's own there are none yet.
-        "m.sticker" => Permissions::SEND_MESSAGES.with(Permissions::USE_EXTERNAL_STICKERS),
-        _ => Permissions::SEND_MESSAGES,
+        "m.sticker" => base.with(Permissions::USE_EXTERNAL_STICKERS),
+        start if polls::is_start(start) => base.with(Permissions::SEND_POLLS),
+        _ => base,
     };
     let mut permissions = base.with(carried(content));
     if mentions_room(content) {
@@ -38,7 +28,7 @@ pub(crate) fn needs(event_type: &str, content: &CanonicalJsonObject) -> Needs {
     if answers(content) {
         permissions = permissions.with(Permissions::READ_MESSAGE_HISTORY);
     }
-    Needs { permissions, in_thread }
+    permissions
 }
 
 /// What an edit of one's own message needs: what it brings that was not there before.
@@ -103,9 +93,8 @@ mod tests {
 
     #[track_caller]
     fn check(event_type: &str, content: Value, expected: &str) {
-        let needs = needs(event_type, &object(content.clone()));
-        let place = if needs.in_thread { "thread: " } else { "" };
-        assert_eq!(format!("{place}{}", needs.permissions), expected, "{event_type} {content}");
+        let needs = needs(event_type, &object(content.clone()), false);
+        assert_eq!(needs.to_string(), expected, "{event_type} {content}");
     }
 
     #[test]
@@ -125,10 +114,11 @@ mod tests {
         check(text, reply, "SEND_MESSAGES, READ_MESSAGE_HISTORY");
         let thread = json!({ "rel_type": "m.thread", "event_id": "$r", "is_falling_back": true,
             "m.in_reply_to": { "event_id": "$x" } });
-        check(text, json!({ "m.relates_to": thread }), "thread: SEND_MESSAGES");
+        check(text, json!({ "m.relates_to": thread }), "SEND_MESSAGES");
+        let in_thread = needs("m.sticker", &object(json!({})), true).to_string();
+        assert_eq!(in_thread, "USE_EXTERNAL_STICKERS, SEND_MESSAGES_IN_THREADS");
         check("m.sticker", json!({}), "SEND_MESSAGES, USE_EXTERNAL_STICKERS");
         check("m.poll.start", json!({}), "SEND_MESSAGES, SEND_POLLS");
-        check("m.poll.response", json!({}), "");
         check("m.room.encrypted", json!({}), "SEND_MESSAGES");
     }
 

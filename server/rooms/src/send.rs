@@ -11,7 +11,11 @@ use nexus_event_store::{
     event_id::EventIdKey,
     rows::{EventPlace, TransactionMark},
 };
-use nexus_views::{ChannelKind, Membership, Permissions, rows::Reactions};
+use nexus_views::{
+    ChannelKind, Membership, Permissions,
+    polls::{self, Polls},
+    rows::Reactions,
+};
 use ruma::{CanonicalJsonObject, CanonicalJsonValue, EventId, OwnedEventId, OwnedRoomId, RoomId, UserId};
 
 use crate::{
@@ -19,7 +23,7 @@ use crate::{
     content::{relation, string},
     decision::{Decide, Decision, NewPdu},
     error::Rejection,
-    message_rules::{Needs, edit_needs, needs, reaction_needs},
+    message_rules::{edit_needs, needs, reaction_needs},
     permission::need,
 };
 
@@ -52,6 +56,10 @@ impl Rooms {
     /// allow it.
     pub async fn send(&self, actor: &Actor, event: SendEvent) -> Result<Sent, RoomsError> {
         if let Some(sent) = self.membership_by_state(actor, &event).await? {
+            return Ok(sent);
+        }
+        let kind = (event.event_type.as_str(), event.state_key.as_deref());
+        if let Some(sent) = self.pins_by_state(actor, &event.room, kind, &event.content).await? {
             return Ok(sent);
         }
         let room = self.known_room(&event.room).await?;
@@ -214,13 +222,25 @@ impl Send<'_> {
         let membership = decision.reader().membership(self.room, user).await?.map(|row| row.membership);
         let info = decision.reader().info(self.room).await?;
         if let Some(guild) = info.guild {
-            let (held, is_new_message) = self.admit_by_roles(decision, (guild, info.kind), user).await?;
-            // Reactions and edits are not held up.
-            if is_new_message {
-                decision.pass_slow_mode(self.room, &info, user, held).await?;
+            let thread = match self.event.state_key {
+                None => decision.thread_of_new(self.room, &self.event.content).await?,
+                Some(_) => None,
+            };
+            let place = (self.room, info.kind);
+            let held = decision.permissions_in(guild, place, thread.is_some(), user).await?;
+            need(held, Permissions::VIEW_CHANNEL)?;
+            if self.event.state_key.is_none() {
+                let is_message =
+                    self.need_to_write(decision, (user, held), info.kind, thread.is_some()).await?;
+                if is_message && thread.is_none() {
+                    decision.pass_slow_mode(self.room, &info, user, held).await?;
+                }
             }
             if membership != Some(Membership::Join) {
                 decision.join_channel(self.room, &self.actor.user, &self.profile).await?;
+            }
+            if let Some(root) = thread {
+                decision.open_thread(self.actor, self.room, &root, (user, held)).await?;
             }
             return Ok(());
         }
@@ -231,29 +251,52 @@ impl Send<'_> {
         }
     }
 
-    /// Whether the sender's roles allow what is sent: what they allow, and whether it makes a message.
-    async fn admit_by_roles(
+    /// Refuses what the sender's roles do not allow for an event of this kind; tells whether it makes a message:
+    /// reactions, votes and edits are not held up by slow mode.
+    async fn need_to_write(
         &self,
         decision: &Decision<'_>,
-        (guild, kind): (RoomNo, ChannelKind),
-        user: UserNo,
-    ) -> Result<(Permissions, bool), RoomsError> {
-        let SendEvent { event_type, state_key, content, .. } = &self.event;
-        let needs = match (state_key, self.edited(decision).await?) {
-            (Some(_), _) => Needs { permissions: Permissions::NONE, in_thread: false },
-            (None, Some(before)) => Needs { permissions: edit_needs(content, &before), in_thread: false },
-            (None, None) if event_type == "m.reaction" => {
-                Needs { permissions: self.reaction_needs(decision).await?, in_thread: false }
-            }
-            (None, None) => needs(event_type, content),
-        };
-        let held = decision.permissions_in(guild, (self.room, kind), needs.in_thread, user).await?;
-        need(held, Permissions::VIEW_CHANNEL)?;
-        if state_key.is_none() && kind == ChannelKind::Category {
+        (user, held): (UserNo, Permissions),
+        channel: ChannelKind,
+        in_thread: bool,
+    ) -> Result<bool, RoomsError> {
+        let kind = self.event.event_type.as_str();
+        if channel == ChannelKind::Category {
             return Err(Rejection::NotTextChannel.into());
         }
-        need(held, needs.permissions)?;
-        Ok((held, needs.permissions.contains(Permissions::SEND_MESSAGES)))
+        if kind == "m.reaction" {
+            need(held, self.reaction_needs(decision).await?)?;
+            return Ok(false);
+        }
+        if polls::is_response(kind) {
+            need(held, Permissions::READ_MESSAGE_HISTORY)?;
+            return Ok(false);
+        }
+        if polls::is_end(kind) {
+            self.need_own_poll(decision, user).await?;
+            return Ok(false);
+        }
+        if let Some(before) = self.edited(decision).await? {
+            need(held, edit_needs(&self.event.content, &before))?;
+            return Ok(false);
+        }
+        if channel == ChannelKind::Forum && !in_thread {
+            return Err(Rejection::NotTextChannel.into());
+        }
+        need(held, needs(kind, &self.event.content, in_thread))?;
+        Ok(true)
+    }
+
+    /// A poll is ended by who asked.
+    async fn need_own_poll(&self, decision: &Decision<'_>, user: UserNo) -> Result<(), RoomsError> {
+        let place = match relation(&self.event.content) {
+            Some((_, poll)) => decision.tx.row::<EventPlaces>(&EventIdKey::from(poll)).await?,
+            None => None,
+        };
+        let place = place.filter(|place| place.room == self.room).ok_or(Rejection::UnknownEvent)?;
+        let poll =
+            decision.tx.row::<Polls>(&(place.room, place.event)).await?.ok_or(Rejection::UnknownEvent)?;
+        if poll.author == user { Ok(()) } else { Err(RoomsError::forbidden("only who asked ends a poll")) }
     }
 
     /// The content of the message that this edits, one of the sender's own; anything else that claims to be an

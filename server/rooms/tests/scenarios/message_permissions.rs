@@ -90,7 +90,7 @@ fn threads_have_a_permission_of_their_own() {
         assert_eq!(refusal, missing(Permissions::SEND_MESSAGES));
         scene.deny(&guild, Permissions::SEND_MESSAGES_IN_THREADS).await;
         let refusal = scene.refused(scene.rooms.send(&actor("ben"), inside)).await;
-        assert_eq!(refusal, missing(Permissions::SEND_MESSAGES));
+        assert_eq!(refusal, missing(Permissions::SEND_MESSAGES_IN_THREADS));
         scene.send("ben", text(&guild.general, "x")).await;
     });
 }
