@@ -16,6 +16,7 @@ mod link;
 mod picture;
 pub mod reply;
 mod reserve;
+pub mod table_list;
 pub mod tables;
 mod thumbnail;
 mod upload;

@@ -1,16 +1,21 @@
-//! The list of the views' tables, for maintenance that treats all tables alike.
+//! The list of this crate's tables, for maintenance that treats all tables alike.
 
 use nexus_event_store::table_list::TableInfo;
 
+use crate::records::{Aliases, Forgotten, Published, RoomAliases};
 use crate::rows::{
     GuildChannels, GuildMembers, GuildOverwrites, GuildRoles, Guilds, Infos, Members, Memberships, Messages,
-    Reactions, Relations,
+    OverwriteChannels, Reactions, Relations,
 };
 
 /// The tables of this crate.
 #[must_use]
 pub fn tables() -> Vec<TableInfo> {
     vec![
+        TableInfo::of::<Aliases>(),
+        TableInfo::of::<RoomAliases>(),
+        TableInfo::of::<Published>(),
+        TableInfo::of::<Forgotten>(),
         TableInfo::of::<Memberships>(),
         TableInfo::of::<Members>(),
         TableInfo::of::<Messages>(),
@@ -22,5 +27,6 @@ pub fn tables() -> Vec<TableInfo> {
         TableInfo::of::<GuildRoles>(),
         TableInfo::of::<GuildMembers>(),
         TableInfo::of::<GuildOverwrites>(),
+        TableInfo::of::<OverwriteChannels>(),
     ]
 }
