@@ -83,6 +83,16 @@ pub mod numbers {
     pub const GUILD_MEMBERS: u8 = 40;
     pub const GUILD_ROLES: u8 = 41;
     pub const GUILD_OVERWRITES: u8 = 42;
+    pub const PINS: u8 = 43;
+    pub const THREADS: u8 = 44;
+    pub const THREAD_MESSAGES: u8 = 45;
+    pub const THREAD_ORDER: u8 = 46;
+    pub const MENTIONS: u8 = 47;
+    pub const POLLS: u8 = 48;
+    pub const POLL_RESPONSES: u8 = 49;
+    pub const AUDIT: u8 = 50;
+    pub const NAMES: u8 = 51;
+    pub const MEMBER_ORDER: u8 = 52;
     pub const OVERWRITE_CHANNELS: u8 = 56;
     pub const USER_WORDS: u8 = 59;
     // Primary records of accounts.
@@ -101,6 +111,16 @@ pub mod numbers {
     pub const FIRST_ACCOUNT: u8 = 76;
     pub const USER_DEVICES: u8 = 77;
     pub const EMAILS: u8 = 78;
+    pub const REGISTRATION_TOKENS: u8 = 79;
+    pub const MAIL_PROOFS: u8 = 80;
+    pub const MAIL_TOKENS: u8 = 81;
+    pub const MAIL_QUEUE: u8 = 82;
+    pub const SECOND_FACTORS: u8 = 83;
+    pub const DEPARTURES: u8 = 84;
+    // Primary records of who has read what and who follows which thread.
+    pub const RECEIPTS: u8 = 106;
+    pub const RECEIPT_ORDER: u8 = 107;
+    pub const THREAD_MEMBERS: u8 = 108;
     // Primary records of media.
     pub const MEDIA: u8 = 91;
     pub const BLOBS: u8 = 92;

@@ -145,6 +145,8 @@ pub enum RemovedRow {
     Other,
     /// An edit of a message that was itself removed before.
     EditOfRemoved(Snowflake),
+    /// A message in a thread: the message, and the message that the thread hangs on.
+    ThreadMessage(Snowflake, Snowflake),
 }
 versioned_value!(RemovedRow, 1);
 

@@ -5,10 +5,15 @@ Design §4 (media), reference/attacks.md 39 and 44.
 
 from __future__ import annotations
 
+import asyncio
 import json
+import urllib.error
 import urllib.request
 
-from harness.scene import Guild
+import aiohttp
+
+from harness.scene import Clients, Guild, make_guild
+from harness.server import NexusServer
 
 PNG = bytes.fromhex(
     "89504e470d0a1a0a0000000d4948445200000001000000010806000000"
@@ -20,9 +25,9 @@ def http(method: str, url: str, body: bytes = b"", **headers: str) -> tuple[int,
     request = urllib.request.Request(url, data=body or None, method=method, headers=headers)
     try:
         with urllib.request.urlopen(request, timeout=20) as reply:
-            return reply.status, dict(reply.headers), reply.read()
+            return reply.status, {k.lower(): v for k, v in reply.headers.items()}, reply.read()
     except urllib.error.HTTPError as error:
-        return error.code, dict(error.headers), error.read()
+        return error.code, {k.lower(): v for k, v in error.headers.items()}, error.read()
 
 
 def form(*parts: tuple[str, bytes]) -> tuple[bytes, str]:
@@ -31,12 +36,11 @@ def form(*parts: tuple[str, bytes]) -> tuple[bytes, str]:
     return b"".join(lines) + b"--frontier--\r\n", "multipart/form-data; boundary=frontier"
 
 
-async def test_a_discord_file_is_a_matrix_file(guild: Guild) -> None:
+async def test_a_discord_file_is_a_matrix_file(guild: Guild, server: NexusServer) -> None:
     mia = await guild.new_matrix_member()
-    server = guild.clients.server.url
     payload = json.dumps({"content": "look"}).encode()
     body, kind = form(('name="payload_json"', payload), ('name="files[0]"; filename="dot.png"', PNG))
-    status, _, reply = http("POST", f"{server}/api/v10/channels/{guild.channel}/messages", body,
+    status, _, reply = http("POST", f"{server.url}/api/v10/channels/{guild.channel}/messages", body,
                             **{"Content-Type": kind, "Authorization": f"Bearer {guild.owner.access_token}"})
     sent = json.loads(reply)
     assert status == 200, sent
@@ -48,17 +52,16 @@ async def test_a_discord_file_is_a_matrix_file(guild: Guild) -> None:
     content = event["content"]
     assert (content["msgtype"], content["body"], content["filename"]) == ("m.image", "look", "dot.png")
     media = content["url"].removeprefix("mxc://")
-    down = f"{server}/_matrix/client/v1/media/download/{media}"
+    down = f"{server.url}/_matrix/client/v1/media/download/{media}"
     status, headers, body = http("GET", down, Authorization=f"Bearer {mia.access_token}", Range="bytes=1-3")
-    assert (status, body, headers["Content-Range"]) == (206, b"PNG", f"bytes 1-3/{len(PNG)}")
+    assert (status, body, headers["content-range"]) == (206, b"PNG", f"bytes 1-3/{len(PNG)}")
     assert http("GET", down)[0] == 401
 
 
-async def test_a_matrix_file_is_a_discord_attachment(guild: Guild) -> None:
+async def test_a_matrix_file_is_a_discord_attachment(guild: Guild, server: NexusServer) -> None:
     mia = await guild.new_matrix_member()
-    server = guild.clients.server.url
     token = {"Authorization": f"Bearer {mia.access_token}"}
-    status, _, reply = http("POST", f"{server}/_matrix/media/v3/upload?filename=a.txt", b"some text",
+    status, _, reply = http("POST", f"{server.url}/_matrix/media/v3/upload?filename=a.txt", b"some text",
                             **{"Content-Type": "text/plain", **token})
     assert status == 200, reply
     uri = json.loads(reply)["content_uri"]
@@ -70,11 +73,13 @@ async def test_a_matrix_file_is_a_discord_attachment(guild: Guild) -> None:
     assert http("GET", attachment["url"])[2] == b"some text"
 
 
-async def test_files_survive_a_kill(guild: Guild) -> None:
-    server = guild.clients.server
+async def test_files_survive_a_kill(own_server: NexusServer, session: aiohttp.ClientSession) -> None:
+    clients = Clients.of(session, own_server.url)
+    guild = await make_guild(clients)
     token = {"Authorization": f"Bearer {guild.owner.access_token}"}
     large = bytes(range(256)) * 40_000
-    status, _, reply = http("POST", f"{server.url}/_matrix/media/v3/upload", large, **token)
+    status, _, reply = http("POST", f"{own_server.url}/_matrix/media/v3/upload", large, **token)
     assert status == 200, reply
+    await asyncio.to_thread(own_server.restart_killed)
     media = json.loads(reply)["content_uri"].removeprefix("mxc://")
-    assert http("GET", f"{server.url}/_matrix/client/v1/media/download/{media}", **token)[2] == large
+    assert http("GET", f"{own_server.url}/_matrix/client/v1/media/download/{media}", **token)[2] == large

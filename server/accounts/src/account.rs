@@ -21,14 +21,18 @@ pub struct Account {
     pub user_id: OwnedUserId,
     /// The user's snowflake.
     pub snowflake: Snowflake,
-    /// The e-mail address, for its owner's eyes only. Nobody has checked that it is theirs.
+    /// The e-mail address, for its owner's eyes only.
     pub email: Option<String>,
+    /// Somebody has shown that mail to the address reaches them.
+    pub email_verified: bool,
     /// May administer the server.
     pub admin: bool,
     /// The application whose bot this is.
     pub application: Option<Snowflake>,
     /// Nobody can log in any more.
     pub deactivated: bool,
+    /// The user asked that nobody be shown any more what they wrote.
+    pub erased: bool,
     /// When it was made.
     pub created_ms: u64,
 }
@@ -51,6 +55,8 @@ impl Account {
             user_id: parse_user_id(&row.user_id)?,
             snowflake: rows.existing::<UserSnowflakes>(&user).await?,
             email: row.email.clone(),
+            email_verified: row.email_verified,
+            erased: row.erased,
             admin: row.admin,
             application: row.application,
             deactivated: row.deactivated,

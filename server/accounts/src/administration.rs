@@ -7,7 +7,7 @@ use nexus_event_store::{Rows, UserNo};
 use crate::{
     AccountError, Accounts, NewAccount, Registered,
     decide::Decision,
-    emails, names, passwords,
+    emails, names,
     tables::{AccountRow, AccountRows, FirstAccount},
 };
 
@@ -21,7 +21,7 @@ impl Accounts {
         let name = new.username.as_deref().ok_or(AccountError::FieldEmpty { field: "username" })?;
         let user_id = &names::new_user_id(name, self.server_name())?;
         let email = &new.email.as_deref().map(emails::key).transpose()?;
-        passwords::check(&new.password)?;
+        self.inner.passwords.check(&new.password)?;
         self.check_free(&self.store, user_id).await?;
         let password = &self.inner.passwords.hash(self.store.world(), &new.password).await?;
         let new = &new;

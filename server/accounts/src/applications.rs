@@ -83,15 +83,7 @@ impl Accounts {
             let user_id = names::new_user_id(&bot_name, self.server_name())?;
             self.check_free(&tx, &user_id).await?;
             let created_ms = self.now_ms();
-            let mut row = AccountRow {
-                user_id: user_id.to_string(),
-                email: None,
-                password: None,
-                admin: false,
-                application: None,
-                deactivated: false,
-                created_ms,
-            };
+            let mut row = AccountRow { user_id: user_id.to_string(), created_ms, ..AccountRow::default() };
             let account = put_account(&tx, &row).await?;
             row.application = Some(account.snowflake);
             tx.put::<AccountRows>(&account.user, &row);

@@ -78,10 +78,11 @@ impl Accounts {
             }
             access.unused_successor = false;
             tx.put::<AccessTokens>(&hash, &access);
-            let revoked: Vec<_> = device.previous_access.take().into_iter().collect();
-            for previous in &revoked {
+            let previous = device.previous_access.take();
+            if let Some(previous) = &previous {
                 tx.delete::<AccessTokens>(previous);
             }
+            let revoked = previous.into_iter().map(|hash| (access.user, hash)).collect();
             if let Some(refresh) = &mut device.refresh {
                 refresh.previous = None;
             }

@@ -48,6 +48,11 @@ impl LoginCache {
         Ticket(self.generations.read().revocations)
     }
 
+    /// How many revocations there were.
+    pub(crate) fn revocations(&self) -> u64 {
+        self.generations.read().revocations
+    }
+
     /// Keeps what the store said, unless a token was revoked meanwhile: then it may be out of date.
     pub(crate) fn insert(&self, ticket: Ticket, hash: TokenHash, login: Arc<Login>) {
         let mut generations = self.generations.write();
@@ -61,7 +66,7 @@ impl LoginCache {
     }
 
     /// Removes revoked tokens.
-    pub(crate) fn forget(&self, hashes: &[TokenHash]) {
+    pub(crate) fn forget<'a>(&self, hashes: impl IntoIterator<Item = &'a TokenHash>) {
         let mut generations = self.generations.write();
         generations.revocations += 1;
         for hash in hashes {
@@ -93,12 +98,12 @@ mod tests {
     fn a_lookup_that_began_before_a_revocation_is_not_kept() {
         let cache = LoginCache::default();
         let ticket = cache.ticket();
-        cache.forget(&[hash(1)]);
+        cache.forget([&hash(1)]);
         cache.insert(ticket, hash(1), login());
         assert!(cache.get(&hash(1)).is_none());
         cache.insert(cache.ticket(), hash(2), login());
         assert!(cache.get(&hash(2)).is_some());
-        cache.forget(&[hash(2)]);
+        cache.forget([&hash(2)]);
         assert!(cache.get(&hash(2)).is_none());
     }
 

@@ -1,17 +1,20 @@
 //! How every change here is made: read, decide, stage, wait until durable, and decide again on a conflict.
 //!
 //! **Invariant**: once a decision is staged, the tokens it revokes leave the cache when it becomes
-//! durable, even if the request that asked for it is dropped while it waits.
+//! durable, and whoever waits with one of them is woken, even if the request that asked for it is dropped while it waits.
 
 use std::{future::Future, sync::Arc};
 
-use nexus_event_store::{StoreError, Tx};
+use nexus_event_store::{StoreError, Tx, UserNo, feed::Topic};
 use tokio::sync::oneshot;
 
 use crate::{AccountError, Accounts, tables::TokenHash};
 
 /// A decision that keeps losing to others is given up after this many attempts.
 const ATTEMPTS: usize = 32;
+
+/// Access tokens that are no longer good, and whose they were.
+pub(crate) type Revoked = Vec<(UserNo, TokenHash)>;
 
 /// What came out of an attempt.
 pub(crate) enum Decision<T> {
@@ -21,8 +24,8 @@ pub(crate) enum Decision<T> {
     Commit {
         tx: Tx,
         value: T,
-        /// Access tokens that are no longer good.
-        revoked: Vec<TokenHash>,
+        /// What it revokes.
+        revoked: Revoked,
     },
 }
 
@@ -54,18 +57,22 @@ impl Accounts {
         Err(StoreError::Conflict.into())
     }
 
-    async fn commit(&self, tx: Tx, revoked: Vec<TokenHash>) -> Result<(), StoreError> {
+    async fn commit(&self, tx: Tx, revoked: Revoked) -> Result<(), StoreError> {
         let staged = tx.stage()?;
         if revoked.is_empty() {
             return staged.durable().await.map(drop);
         }
         // From here on the revocation happens whether or not anybody waits for it, so the cache must hear
         // of it in a task of its own.
-        let inner = Arc::clone(&self.inner);
+        let (inner, feed) = (Arc::clone(&self.inner), Arc::clone(self.store.feed()));
         let (done, receive) = oneshot::channel();
         self.store.world().spawn("revoke-tokens", async move {
             let result = staged.durable().await.map(drop);
-            inner.cache.forget(&revoked);
+            inner.cache.forget(revoked.iter().map(|(_, hash)| hash));
+            // Whoever waits with one of the tokens looks again whether it is good.
+            for (user, _) in &revoked {
+                feed.wake(Topic::User(*user));
+            }
             // Nobody waits any more if the request was dropped.
             drop(done.send(result));
         });

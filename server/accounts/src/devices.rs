@@ -18,11 +18,17 @@ pub struct Device {
     pub display_name: Option<String>,
     /// When it first logged in.
     pub created_ms: u64,
+    /// When its session last got tokens.
+    pub last_used_ms: u64,
+    /// Whether it is logged in.
+    pub has_session: bool,
 }
 
 impl Device {
     fn of_row(id: String, row: DeviceRow) -> Self {
-        Self { id, display_name: row.display_name, created_ms: row.created_ms }
+        let has_session = row.access.is_some() || row.refresh.is_some();
+        let DeviceRow { created_ms, display_name, last_used_ms, .. } = row;
+        Self { id, display_name, created_ms, last_used_ms, has_session }
     }
 }
 

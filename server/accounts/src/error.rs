@@ -1,8 +1,11 @@
 //! Why a request about an account is refused, or failed.
 
-use nexus_event_store::{Snowflake, StoreError};
+use std::time::Duration;
 
-use crate::names::UsernameProblem;
+use nexus_event_store::{Snowflake, StoreError};
+use nexus_rate_limits::Limited;
+
+use crate::{names::UsernameProblem, second_factor::Ticket};
 
 /// An error of this crate. All but [`Store`](Self::Store) and [`Stopping`](Self::Stopping) are the
 /// caller's doing.
@@ -26,9 +29,12 @@ pub enum AccountError {
     /// The name is kept for the server itself.
     #[error("the username is reserved")]
     Reserved,
-    /// The password is empty.
-    #[error("the password is empty")]
-    WeakPassword,
+    /// The password is too short.
+    #[error("the password has fewer than {bytes_min} bytes")]
+    WeakPassword {
+        /// The fewest it may have.
+        bytes_min: usize,
+    },
     /// A field is too long.
     #[error("{field} is longer than {bytes_max} bytes")]
     FieldTooLong {
@@ -46,6 +52,39 @@ pub enum AccountError {
     /// No such user, or another password: the same answer, after the same time.
     #[error("wrong username or password")]
     WrongPassword,
+    /// The password is right, and a second factor is needed, too.
+    #[error("a second factor is needed")]
+    SecondFactorRequired {
+        /// What to show together with it.
+        ticket: Ticket,
+    },
+    /// The code of the second factor is not right, or was used before.
+    #[error("the code is not valid")]
+    WrongCode,
+    /// The ticket is unknown, too old, or was tried too often: log in anew.
+    #[error("the ticket is not valid")]
+    UnknownTicket,
+    /// The second factor is on already, or not on.
+    #[error("two-factor authentication is {}", if *.enabled { "on already" } else { "not on" })]
+    SecondFactorIs {
+        /// On or off.
+        enabled: bool,
+    },
+    /// The secret of a second factor is not one.
+    #[error("the secret is not base32, or has fewer than 10 bytes")]
+    InvalidSecret,
+    /// The registration token cannot be made so.
+    #[error("the registration token {0}")]
+    BadRegistrationToken(&'static str),
+    /// Too often in too short a time.
+    #[error("too many attempts, try again in {} s", .retry_after.as_secs() + 1)]
+    Limited {
+        /// When it may be tried again.
+        retry_after: Duration,
+    },
+    /// More passwords are being hashed than the server has strength for.
+    #[error("the server is busy, try again soon")]
+    Busy,
     /// Nobody may register.
     #[error("registration is closed")]
     RegistrationClosed,
@@ -88,4 +127,10 @@ pub enum AccountError {
     /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
+}
+
+impl From<Limited> for AccountError {
+    fn from(limited: Limited) -> Self {
+        Self::Limited { retry_after: limited.retry_after }
+    }
 }

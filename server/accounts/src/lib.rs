@@ -12,21 +12,27 @@ mod administration;
 mod applications;
 mod authenticate;
 mod cache;
+mod deactivate;
 mod decide;
 mod devices;
 mod emails;
 mod error;
 mod follow_room;
 mod gateway_sessions;
+mod live;
 mod login;
 mod names;
 mod passwords;
 mod profile;
+mod profile_fields;
 mod refresh;
 mod register;
+mod registration_tokens;
+mod second_factor;
 mod sessions;
 pub mod table_list;
 mod tables;
+mod tags;
 mod tokens;
 
 use std::{sync::Arc, time::Duration};
@@ -41,14 +47,19 @@ pub use authenticate::Login;
 pub use devices::Device;
 pub use error::AccountError;
 pub use gateway_sessions::GatewaySession;
+pub use live::SessionMark;
 pub use login::{LoginRequest, PasswordChange};
 pub use names::UsernameProblem;
 pub use passwords::PasswordCost;
 pub use profile::Profile;
 pub use register::{NewAccount, Registered, Requirement};
+pub use registration_tokens::{NewRegistrationToken, RegistrationToken};
+pub use second_factor::Ticket;
 pub use sessions::{Session, SessionRequest};
 
-use crate::{cache::LoginCache, passwords::Passwords};
+use nexus_rate_limits::RateLimits;
+
+use crate::{cache::LoginCache, passwords::Passwords, second_factor::Tickets};
 
 /// Who may register.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -94,6 +105,10 @@ pub struct AccountsConfig {
     pub setup_token: Option<String>,
     /// Which invite codes let their holder register.
     pub invites: Arc<dyn InviteCheck>,
+    /// How many passwords may be hashed at the same time.
+    pub hashes_at_once: usize,
+    /// How often a wrong password or code may be tried.
+    pub limits: RateLimits,
 }
 
 impl AccountsConfig {
@@ -107,6 +122,8 @@ impl AccountsConfig {
             loopback_only: true,
             setup_token: None,
             invites,
+            hashes_at_once: 2,
+            limits: RateLimits::off(),
         }
     }
 }
@@ -115,6 +132,7 @@ struct Inner {
     config: AccountsConfig,
     passwords: Passwords,
     cache: LoginCache,
+    tickets: Tickets,
 }
 
 /// The accounts of one server. Cheap to clone.
@@ -127,8 +145,9 @@ pub struct Accounts {
 impl Accounts {
     /// Accounts kept in `store`.
     pub fn new(store: Store, config: AccountsConfig) -> Self {
-        let passwords = Passwords::new(config.password_cost);
-        Self { store, inner: Arc::new(Inner { config, passwords, cache: LoginCache::default() }) }
+        let passwords = Passwords::new(config.password_cost, config.hashes_at_once);
+        let (cache, tickets) = (LoginCache::default(), Tickets::default());
+        Self { store, inner: Arc::new(Inner { config, passwords, cache, tickets }) }
     }
 
     /// The server in every user id.

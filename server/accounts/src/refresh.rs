@@ -12,7 +12,7 @@ use subtle::ConstantTimeEq;
 use crate::{
     AccountError, Accounts, Session,
     account::parse_user_id,
-    decide::Decision,
+    decide::{Decision, Revoked},
     sessions::{Holder, end_session},
     tables::{AccessTokens, DeviceRow, Devices, RefreshState, RefreshTokens, TokenHash},
     tokens::RefreshToken,
@@ -46,10 +46,11 @@ impl Accounts {
             let (value, revoked) = match standing(&state, shown) {
                 Standing::Spent => {
                     tracing::info!(user.id = %family.user, "a spent refresh token was shown: its session ends");
-                    (Err(AccountError::TokenReused), end_session(&tx, &mut row))
+                    (Err(AccountError::TokenReused), end_session(&tx, family.user, &mut row))
                 }
                 standing => {
-                    let revoked = retire(&tx, &mut row, matches!(standing, Standing::Current));
+                    let revoked = retire(&tx, family.user, &mut row, matches!(standing, Standing::Current));
+                    row.last_used_ms = self.now_ms();
                     let next = shown.successor(self.store.world());
                     let current = next.own_hash();
                     row.refresh = Some(RefreshState { current, previous: Some(shown.own_hash()), ..state });
@@ -78,13 +79,13 @@ fn standing(state: &RefreshState, shown: &RefreshToken) -> Standing {
 
 /// Makes room for a new access token. After the current refresh token the newest access token becomes the
 /// previous one; after the previous refresh token the newest was never received and goes.
-fn retire(tx: &Tx, row: &mut DeviceRow, was_current: bool) -> Vec<TokenHash> {
+fn retire(tx: &Tx, user: UserNo, row: &mut DeviceRow, was_current: bool) -> Revoked {
     let newest = row.access.take();
     let gone = if was_current { std::mem::replace(&mut row.previous_access, newest) } else { newest };
     if let Some(hash) = &gone {
         tx.delete::<AccessTokens>(hash);
     }
-    gone.into_iter().collect()
+    gone.into_iter().map(|hash| (user, hash)).collect()
 }
 
 /// Refreshable sessions are people's: bots have lasting tokens.

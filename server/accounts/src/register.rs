@@ -11,9 +11,9 @@ use subtle::ConstantTimeEq;
 use crate::{
     Account, AccountError, Accounts, Registration, Session, SessionRequest,
     decide::Decision,
-    emails, names, passwords,
+    emails, names, registration_tokens,
     sessions::Holder,
-    tables::{AccountRow, AccountRows, FirstAccount},
+    tables::{AccountRow, AccountRows, FirstAccount, RegistrationTokenRow},
 };
 
 /// Who wants an account.
@@ -53,6 +53,14 @@ pub enum Requirement {
     Closed,
 }
 
+/// A newcomer is let in.
+struct Admission {
+    /// Nobody has an account yet.
+    first: bool,
+    /// The registration token that is used for it.
+    token: Option<(Text, RegistrationTokenRow)>,
+}
+
 impl Accounts {
     /// Makes an account.
     ///
@@ -63,7 +71,7 @@ impl Accounts {
             Some(name) => names::new_user_id(name, self.server_name())?,
             None => names::new_user_id(&self.made_up_name(), self.server_name())?,
         };
-        passwords::check(&new.password)?;
+        self.inner.passwords.check(&new.password)?;
         let email = new.email.as_deref().map(emails::key).transpose()?;
         if let Some(session) = &new.session {
             session.check()?;
@@ -75,8 +83,11 @@ impl Accounts {
         let (new, user_id, email) = (&new, &user_id, &email);
         let password = &password;
         self.decide(|tx| async move {
-            let first = self.admit(&tx, new.invite.as_deref()).await?;
+            let Admission { first, token } = self.admit(&tx, new.invite.as_deref()).await?;
             self.check_free(&tx, user_id).await?;
+            if let Some((token, row)) = token {
+                registration_tokens::use_up(&tx, &token, row);
+            }
             let row = self.new_row(user_id, new, password, first);
             self.put_newcomer(tx, row, email.as_ref(), new.session.as_ref(), first).await
         })
@@ -96,9 +107,8 @@ impl Accounts {
             email: new.email.clone(),
             password: Some(password.to_owned()),
             admin,
-            application: None,
-            deactivated: false,
             created_ms: self.now_ms(),
+            ..AccountRow::default()
         }
     }
 
@@ -170,20 +180,24 @@ impl Accounts {
         }
     }
 
-    /// Lets a newcomer in, or not; true for the first.
-    async fn admit(&self, rows: &impl Rows, invite: Option<&str>) -> Result<bool, AccountError> {
+    /// Lets a newcomer in, or not.
+    async fn admit(&self, rows: &impl Rows, invite: Option<&str>) -> Result<Admission, AccountError> {
         let first = rows.row::<FirstAccount>(&()).await?.is_none();
+        let mut token = None;
         let valid = match (self.requirement_for(first), invite) {
             (Requirement::Nothing, _) => true,
             (Requirement::Closed, _) => return Err(AccountError::RegistrationClosed),
             (_, None) => return Err(AccountError::InviteRequired),
-            (Requirement::Invite, Some(code)) => self.inner.config.invites.is_valid(code).await,
+            (Requirement::Invite, Some(code)) => {
+                token = registration_tokens::usable(rows, code, self.now_ms()).await?;
+                token.is_some() || self.inner.config.invites.is_valid(code).await
+            }
             (Requirement::SetupToken, Some(token)) => {
                 let expected = self.inner.config.setup_token.as_deref().unwrap_or_default();
                 bool::from(expected.as_bytes().ct_eq(token.as_bytes()))
             }
         };
-        if valid { Ok(first) } else { Err(AccountError::InvalidInvite) }
+        if valid { Ok(Admission { first, token }) } else { Err(AccountError::InvalidInvite) }
     }
 
     pub(crate) async fn check_free(

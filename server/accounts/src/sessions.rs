@@ -11,9 +11,10 @@ use ruma::OwnedUserId;
 
 use crate::{
     AccountError, Accounts, Login,
+    decide::Revoked,
     tables::{
         AccessRow, AccessTokens, DeviceList, DeviceRow, Devices, FamilyRow, RefreshState, RefreshTokens,
-        TokenHash, UserDevices,
+        UserDevices,
     },
     tokens::{self, RefreshToken},
 };
@@ -93,7 +94,7 @@ impl Accounts {
         tx: &Tx,
         holder: &Holder,
         request: &SessionRequest,
-    ) -> Result<(Session, Vec<TokenHash>), StoreError> {
+    ) -> Result<(Session, Revoked), StoreError> {
         let device = request.device_id.clone().unwrap_or_else(|| self.new_device_id());
         let (mut row, mut revoked) = match tx.row::<Devices>(&(holder.user, Text(device.clone()))).await? {
             Some(row) => (row, Vec::new()),
@@ -103,7 +104,8 @@ impl Accounts {
                 (row, enlist_device(tx, holder.user, &device).await?)
             }
         };
-        revoked.extend(end_session(tx, &mut row));
+        revoked.extend(end_session(tx, holder.user, &mut row));
+        row.last_used_ms = self.now_ms();
         let refresh = request.refreshable.then(|| RefreshToken::first(self.store.world()));
         if let Some(refresh) = &refresh {
             let family = FamilyRow { user: holder.user, device: device.clone() };
@@ -163,7 +165,7 @@ impl Accounts {
 }
 
 /// Adds a device to the user's list; the oldest makes room if there are too many.
-async fn enlist_device(tx: &Tx, user: UserNo, device: &str) -> Result<Vec<TokenHash>, StoreError> {
+async fn enlist_device(tx: &Tx, user: UserNo, device: &str) -> Result<Revoked, StoreError> {
     let mut list = tx.row::<UserDevices>(&user).await?.unwrap_or_default();
     let mut revoked = Vec::new();
     while list.0.len() >= DEVICES_MAX {
@@ -180,7 +182,7 @@ pub(crate) async fn remove_devices(
     tx: &Tx,
     user: UserNo,
     doomed: impl Fn(&str) -> bool + Send,
-) -> Result<Vec<TokenHash>, StoreError> {
+) -> Result<Revoked, StoreError> {
     let list = tx.row::<UserDevices>(&user).await?.unwrap_or_default();
     let (gone, kept): (Vec<String>, Vec<String>) = list.0.into_iter().partition(|device| doomed(device));
     let mut revoked = Vec::new();
@@ -193,16 +195,16 @@ pub(crate) async fn remove_devices(
     Ok(revoked)
 }
 
-async fn delete_device_row(tx: &Tx, user: UserNo, device: &str) -> Result<Vec<TokenHash>, StoreError> {
+async fn delete_device_row(tx: &Tx, user: UserNo, device: &str) -> Result<Revoked, StoreError> {
     let key = (user, Text::from(device));
     let Some(mut row) = tx.row::<Devices>(&key).await? else { return Ok(Vec::new()) };
-    let revoked = end_session(tx, &mut row);
+    let revoked = end_session(tx, user, &mut row);
     tx.delete::<Devices>(&key);
     Ok(revoked)
 }
 
 /// Takes a device's tokens away; the caller writes or deletes the device's row.
-pub(crate) fn end_session(tx: &Tx, row: &mut DeviceRow) -> Vec<TokenHash> {
+pub(crate) fn end_session(tx: &Tx, user: UserNo, row: &mut DeviceRow) -> Revoked {
     if let Some(refresh) = row.refresh.take() {
         tx.delete::<RefreshTokens>(&refresh.family);
     }
@@ -210,5 +212,5 @@ pub(crate) fn end_session(tx: &Tx, row: &mut DeviceRow) -> Vec<TokenHash> {
     for hash in &revoked {
         tx.delete::<AccessTokens>(hash);
     }
-    revoked
+    revoked.into_iter().map(|hash| (user, hash)).collect()
 }

@@ -7,9 +7,9 @@
 #![allow(unreachable_pub, reason = "`table!` declares public structs, and their rows are named by them")]
 
 use nexus_event_store::{
-    Position, Snowflake, UserNo,
+    Bytes, Position, Snowflake, UserNo,
     catalogue::numbers,
-    codec::{KeyPart, Text},
+    codec::{KeyPart, Text, Value, decode_postcard, encode_versioned},
     table, versioned_value,
 };
 use serde::{Deserialize, Serialize};
@@ -87,8 +87,17 @@ table! {
     GatewaySessions = numbers::GATEWAY_SESSIONS, "gateway_sessions", Text => GatewaySessionRow
 }
 
+table! {
+    /// Deactivated users who have not left all their rooms yet.
+    Departures = numbers::DEPARTURES, "departures", UserNo => ()
+}
+table! {
+    /// Tokens that let their holder register.
+    RegistrationTokens = numbers::REGISTRATION_TOKENS, "registration_tokens", Text => RegistrationTokenRow
+}
+
 /// An account.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AccountRow {
     pub user_id: String,
     /// As given.
@@ -100,8 +109,53 @@ pub struct AccountRow {
     pub application: Option<Snowflake>,
     pub deactivated: bool,
     pub created_ms: u64,
+    /// Somebody has shown that mail to the address reaches them.
+    pub email_verified: bool,
+    /// The user asked that nobody be shown any more what they wrote.
+    pub erased: bool,
 }
-versioned_value!(AccountRow, 1);
+
+impl Value for AccountRow {
+    fn encode(&self) -> Vec<u8> {
+        encode_versioned(2, self)
+    }
+    fn decode(bytes: &Bytes) -> Option<Self> {
+        match bytes.split_first()? {
+            (2, body) => decode_postcard(body),
+            (1, body) => decode_postcard(body).map(AccountRowV1::upgraded),
+            _ => None,
+        }
+    }
+}
+
+/// An account as it was kept before addresses could be verified.
+#[derive(Deserialize)]
+#[cfg_attr(test, derive(Serialize))]
+struct AccountRowV1 {
+    user_id: String,
+    email: Option<String>,
+    password: Option<String>,
+    admin: bool,
+    application: Option<Snowflake>,
+    deactivated: bool,
+    created_ms: u64,
+}
+
+impl AccountRowV1 {
+    fn upgraded(self) -> AccountRow {
+        let Self { user_id, email, password, admin, application, deactivated, created_ms } = self;
+        AccountRow {
+            user_id,
+            email,
+            password,
+            admin,
+            application,
+            deactivated,
+            created_ms,
+            ..AccountRow::default()
+        }
+    }
+}
 
 /// A device and the session on it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -113,8 +167,40 @@ pub struct DeviceRow {
     /// The one before it: good until the newest is first used.
     pub previous_access: Option<TokenHash>,
     pub refresh: Option<RefreshState>,
+    /// When its session last got tokens.
+    pub last_used_ms: u64,
 }
-versioned_value!(DeviceRow, 1);
+
+impl Value for DeviceRow {
+    fn encode(&self) -> Vec<u8> {
+        encode_versioned(2, self)
+    }
+    fn decode(bytes: &Bytes) -> Option<Self> {
+        match bytes.split_first()? {
+            (2, body) => decode_postcard(body),
+            (1, body) => decode_postcard(body).map(DeviceRowV1::upgraded),
+            _ => None,
+        }
+    }
+}
+
+/// A device as it was kept before the last use was.
+#[derive(Deserialize)]
+#[cfg_attr(test, derive(Serialize))]
+struct DeviceRowV1 {
+    created_ms: u64,
+    display_name: Option<String>,
+    access: Option<TokenHash>,
+    previous_access: Option<TokenHash>,
+    refresh: Option<RefreshState>,
+}
+
+impl DeviceRowV1 {
+    fn upgraded(self) -> DeviceRow {
+        let Self { created_ms, display_name, access, previous_access, refresh } = self;
+        DeviceRow { created_ms, display_name, access, previous_access, refresh, last_used_ms: created_ms }
+    }
+}
 
 /// Which refresh tokens of a session are good.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -151,6 +237,17 @@ pub struct FamilyRow {
     pub device: String,
 }
 versioned_value!(FamilyRow, 1);
+
+/// A registration token.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RegistrationTokenRow {
+    /// How often it may be used; `None` = any number of times.
+    pub uses_max: Option<u32>,
+    pub uses: u32,
+    pub expires_ms: Option<u64>,
+    pub created_ms: u64,
+}
+versioned_value!(RegistrationTokenRow, 1);
 
 /// A profile.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -195,3 +292,36 @@ pub struct GatewaySessionRow {
     pub saved_ms: u64,
 }
 versioned_value!(GatewaySessionRow, 1);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rows_of_the_first_version_are_read() {
+        let old = AccountRowV1 {
+            user_id: "@a:b".into(),
+            email: Some("a@b".into()),
+            password: None,
+            admin: true,
+            application: Some(Snowflake(5)),
+            deactivated: false,
+            created_ms: 7,
+        };
+        let bytes = Bytes::from(encode_versioned(1, &old));
+        let read = AccountRow::decode(&bytes).unwrap();
+        assert_eq!((read.user_id.as_str(), read.admin, read.created_ms), ("@a:b", true, 7));
+        assert!(!read.email_verified && !read.erased);
+        let device = DeviceRowV1 {
+            created_ms: 9,
+            display_name: None,
+            access: Some(TokenHash([1; 32])),
+            previous_access: None,
+            refresh: None,
+        };
+        let read = DeviceRow::decode(&Bytes::from(encode_versioned(1, &device))).unwrap();
+        assert_eq!((read.created_ms, read.last_used_ms), (9, 9));
+        assert!(read.access == Some(TokenHash([1; 32])));
+        assert!(AccountRow::decode(&Bytes::from_static(&[3])).is_none());
+    }
+}

@@ -63,6 +63,25 @@ impl Access {
     }
 }
 
+impl Access {
+    /// Whether the user may read `event` of this room.
+    pub(crate) async fn sees(&mut self, views: &Views, event: &Event) -> Result<bool, ViewError> {
+        let in_time = self.until.is_none_or(|until| event.position <= until);
+        Ok(in_time && event.room == self.room && self.sight.sees(views, event).await?)
+    }
+}
+
+/// The rule: whether an event may be read that came while `visibility` was in force, by who was `membership`
+/// in the room then, and was in the room at some time `since`.
+fn may_read(visibility: Visibility, membership: Option<Membership>, since: bool) -> bool {
+    match visibility {
+        Visibility::WorldReadable => true,
+        Visibility::Shared => since || membership == Some(Membership::Join),
+        Visibility::Invited => matches!(membership, Some(Membership::Join | Membership::Invite)),
+        Visibility::Joined => membership == Some(Membership::Join),
+    }
+}
+
 /// Whether a user is in a room.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Presence {
@@ -143,13 +162,7 @@ impl Sight {
                 known
             }
         };
-        Ok(match visibility {
-            Visibility::WorldReadable => true,
-            _ if membership == Some(Membership::Join) => true,
-            Visibility::Shared => self.was_joined_after(event.position),
-            Visibility::Invited => membership == Some(Membership::Invite),
-            Visibility::Joined => false,
-        })
+        Ok(may_read(visibility, membership, self.was_joined_after(event.position)))
     }
 
     fn was_joined_after(&self, position: Position) -> bool {

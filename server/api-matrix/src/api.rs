@@ -8,16 +8,21 @@ use axum::extract::FromRef;
 use nexus_accounts::Accounts;
 use nexus_event_store::world::World;
 use nexus_media::Media;
+use nexus_rate_limits::RateLimits;
 use nexus_rooms::Rooms;
 use nexus_views::Views;
 
-use crate::uia::UiaSessions;
+use crate::{endpoints::synapse_register::Nonces, uia::UiaSessions};
 
 /// What the operator decided about this API.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct MatrixConfig {
     /// Where clients reach this server, without a slash at the end.
     pub public_url: String,
+    /// How often whom may do what.
+    pub limits: RateLimits,
+    /// Whoever knows it may register accounts through Synapse's admin call; `None` = nobody.
+    pub shared_secret: Option<String>,
     /// Whether the directory of public rooms may be read without logging in.
     pub public_directory: bool,
 }
@@ -32,6 +37,7 @@ pub struct MatrixApi {
     world: World,
     config: Arc<MatrixConfig>,
     sessions: Arc<UiaSessions>,
+    nonces: Arc<Nonces>,
 }
 
 impl MatrixApi {
@@ -40,7 +46,24 @@ impl MatrixApi {
     pub fn new(rooms: Rooms, views: Views, accounts: Accounts, media: Media, config: MatrixConfig) -> Self {
         let world = views.store().world().clone();
         let sessions = Arc::new(UiaSessions::new(world.clone()));
-        Self { rooms, views, accounts, media, world, config: Arc::new(config), sessions }
+        let nonces = Arc::new(Nonces::default());
+        Self { rooms, views, accounts, media, world, config: Arc::new(config), sessions, nonces }
+    }
+}
+
+impl MatrixApi {
+    pub(crate) fn config(&self) -> &MatrixConfig {
+        &self.config
+    }
+
+    pub(crate) fn accounts(&self) -> &Accounts {
+        &self.accounts
+    }
+}
+
+impl std::fmt::Debug for MatrixConfig {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("MatrixConfig").field("public_url", &self.public_url).finish_non_exhaustive()
     }
 }
 
@@ -67,3 +90,4 @@ part!(Media, media);
 part!(World, world);
 part!(Arc<MatrixConfig>, config);
 part!(Arc<UiaSessions>, sessions);
+part!(Arc<Nonces>, nonces);

@@ -7,9 +7,9 @@
 
 use axum::{
     extract::{FromRef, FromRequestParts, Query},
-    http::{Uri, header::AUTHORIZATION, request::Parts},
+    http::{HeaderMap, Uri, header::AUTHORIZATION, request::Parts},
 };
-use nexus_accounts::{Accounts, Login};
+use nexus_accounts::{Accounts, Login, SessionMark};
 use nexus_rooms::Actor;
 use serde::Deserialize;
 
@@ -21,7 +21,7 @@ pub(crate) struct Auth(pub(crate) Login);
 impl Auth {
     /// The same, as commands name it.
     pub(crate) fn actor(&self) -> Actor {
-        Actor { user: self.0.user_id.clone(), device: self.0.device.clone() }
+        Actor { user: self.0.user_id.clone(), device: self.0.device.clone(), reason: None }
     }
 }
 
@@ -61,6 +61,11 @@ where
 pub(crate) struct Token(String);
 
 impl Token {
+    /// The session that the token belongs to.
+    pub(crate) async fn session(&self, accounts: &Accounts) -> Result<SessionMark, ApiError> {
+        accounts.session_of(&self.0).await?.ok_or_else(ApiError::unknown_token)
+    }
+
     /// Refuses a token that has ended since the request began.
     pub(crate) async fn check_again(&self, accounts: &Accounts) -> Result<(), ApiError> {
         accounts.authenticate(&self.0).await?.map(drop).ok_or_else(ApiError::unknown_token)
@@ -75,10 +80,15 @@ impl<S: Send + Sync> FromRequestParts<S> for Token {
     }
 }
 
-fn token(parts: &Parts) -> Option<String> {
-    match parts.headers.get(AUTHORIZATION) {
+pub(crate) fn token(parts: &Parts) -> Option<String> {
+    token_in(&parts.headers, &parts.uri)
+}
+
+/// The token of a request.
+pub(crate) fn token_in(headers: &HeaderMap, uri: &Uri) -> Option<String> {
+    match headers.get(AUTHORIZATION) {
         Some(value) => value.to_str().ok().and_then(bearer).map(str::to_owned),
-        None => from_query(&parts.uri),
+        None => from_query(uri),
     }
 }
 

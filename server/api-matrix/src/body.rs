@@ -124,6 +124,14 @@ impl Fields {
         }
     }
 
+    /// An optional boolean.
+    pub(crate) fn flag(&mut self, name: &'static str) -> Result<Option<bool>, ApiError> {
+        if self.0.get(name).is_none_or(|value| *value == CanonicalJsonValue::Null) {
+            return Ok(None);
+        }
+        self.boolean(name).map(Some)
+    }
+
     /// A boolean that must be there.
     pub(crate) fn required_boolean(&mut self, name: &'static str) -> Result<bool, ApiError> {
         if !self.0.contains_key(name) {

@@ -1,8 +1,10 @@
 //! The endpoints: a file for each, or for a few that belong together.
 
+pub(crate) mod account;
 pub(crate) mod account_data;
 pub(crate) mod aliases;
 pub(crate) mod capabilities;
+pub(crate) mod context;
 pub(crate) mod create_room;
 pub(crate) mod devices;
 pub(crate) mod event;
@@ -17,17 +19,23 @@ pub(crate) mod members;
 pub(crate) mod membership;
 pub(crate) mod messages;
 pub(crate) mod moderation;
+pub(crate) mod mutual_rooms;
 pub(crate) mod profile;
 pub(crate) mod public_rooms;
 pub(crate) mod redact;
 pub(crate) mod refresh;
 pub(crate) mod register;
+pub(crate) mod relations;
 pub(crate) mod room_summary;
 pub(crate) mod send;
 pub(crate) mod state;
+pub(crate) mod synapse_register;
 pub(crate) mod sync;
+pub(crate) mod tags;
+pub(crate) mod timestamp;
 pub(crate) mod typing;
 pub(crate) mod upgrade;
+pub(crate) mod user_directory;
 pub(crate) mod versions;
 pub(crate) mod well_known;
 pub(crate) mod whoami;

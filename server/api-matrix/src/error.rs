@@ -6,17 +6,17 @@
 //! without anything that a client sent.
 //! **Source**: Matrix v1.19, client-server API, "Standard error response".
 
-use std::borrow::Cow;
+use std::{borrow::Cow, time::Duration};
 
 use axum::{
     Json,
-    http::StatusCode,
+    http::{HeaderValue, StatusCode, header::RETRY_AFTER},
     response::{IntoResponse, Response},
 };
 use nexus_accounts::AccountError;
 use nexus_event_store::{StoreError, kv::KvError};
 use nexus_media::MediaError;
-use nexus_rooms::{Rejection, RoomRefusal, RoomsError};
+use nexus_rooms::{GuildRefusal, Rejection, RoomRefusal, RoomsError};
 use serde_json::{Map, Value};
 
 /// A refusal, ready to be sent.
@@ -60,6 +60,18 @@ impl ApiError {
 
     pub(crate) fn too_slow() -> Self {
         Self::new(StatusCode::REQUEST_TIMEOUT, "M_UNKNOWN", "the body took too long to arrive")
+    }
+
+    pub(crate) fn key_too_large(message: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, "M_KEY_TOO_LARGE", message)
+    }
+
+    pub(crate) fn profile_too_large(message: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, "M_PROFILE_TOO_LARGE", message)
+    }
+
+    pub(crate) fn invite_blocked() -> Self {
+        Self::new(StatusCode::FORBIDDEN, "M_INVITE_BLOCKED", "this user takes no invites")
     }
 
     pub(crate) fn missing_token() -> Self {
@@ -112,6 +124,13 @@ impl ApiError {
         Self { more: fields, ..Self::new(StatusCode::UNAUTHORIZED, errcode, message) }
     }
 
+    /// Too often in too short a time.
+    pub(crate) fn limited(retry_after: Duration) -> Self {
+        let wait_ms = u64::try_from(retry_after.as_nanos().div_ceil(1_000_000)).unwrap_or(u64::MAX);
+        let refusal = Self::new(StatusCode::TOO_MANY_REQUESTS, "M_LIMIT_EXCEEDED", "too many requests");
+        refusal.with("retry_after_ms", wait_ms)
+    }
+
     fn with(mut self, name: &str, value: impl Into<Value>) -> Self {
         self.more.insert(name.to_owned(), value.into());
         self
@@ -131,7 +150,12 @@ impl IntoResponse for ApiError {
             body.insert("errcode".to_owned(), self.errcode.into());
             body.insert("error".to_owned(), self.message.into());
         }
-        (self.status, Json(body)).into_response()
+        let wait_s = body.get("retry_after_ms").and_then(Value::as_u64).map(|wait_ms| wait_ms.div_ceil(1000));
+        let mut response = (self.status, Json(body)).into_response();
+        if let Some(wait_s) = wait_s {
+            response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(wait_s));
+        }
+        response
     }
 }
 
@@ -158,10 +182,23 @@ impl From<Rejection> for ApiError {
             Rejection::DuplicateReaction => (StatusCode::BAD_REQUEST, "M_DUPLICATE_ANNOTATION"),
             Rejection::UnsupportedRoomVersion => (StatusCode::BAD_REQUEST, "M_UNSUPPORTED_ROOM_VERSION"),
             Rejection::Room(refusal) => of_room(refusal),
+            Rejection::Guild(refusal) => of_guild(*refusal),
             Rejection::RoomInUse => (StatusCode::BAD_REQUEST, "M_ROOM_IN_USE"),
             Rejection::InvalidState { .. } => (StatusCode::BAD_REQUEST, "M_INVALID_ROOM_STATE"),
         };
         Self::new(status, errcode, rejection.to_string())
+    }
+}
+
+fn of_guild(refusal: GuildRefusal) -> (StatusCode, &'static str) {
+    match refusal {
+        GuildRefusal::UnknownRole | GuildRefusal::UnknownMember | GuildRefusal::UnknownOverwrite => {
+            (StatusCode::NOT_FOUND, "M_NOT_FOUND")
+        }
+        GuildRefusal::InvalidRole => (StatusCode::BAD_REQUEST, "M_BAD_STATE"),
+        GuildRefusal::RoleTooHigh | GuildRefusal::MemberTooHigh | GuildRefusal::OnlyAdministrators => {
+            (StatusCode::FORBIDDEN, "M_FORBIDDEN")
+        }
     }
 }
 
@@ -186,11 +223,18 @@ impl From<AccountError> for ApiError {
             AccountError::InvalidEmail => (StatusCode::BAD_REQUEST, "M_INVALID_PARAM"),
             AccountError::EmailTaken => (StatusCode::BAD_REQUEST, "M_THREEPID_IN_USE"),
             AccountError::Reserved => (StatusCode::BAD_REQUEST, "M_EXCLUSIVE"),
-            AccountError::WeakPassword => (StatusCode::BAD_REQUEST, "M_WEAK_PASSWORD"),
+            AccountError::WeakPassword { .. } => (StatusCode::BAD_REQUEST, "M_WEAK_PASSWORD"),
             AccountError::FieldTooLong { .. }
             | AccountError::FieldEmpty { .. }
             | AccountError::InvalidDevice => (StatusCode::BAD_REQUEST, "M_INVALID_PARAM"),
-            AccountError::WrongPassword
+            AccountError::BadRegistrationToken(_) | AccountError::InvalidSecret => {
+                (StatusCode::BAD_REQUEST, "M_INVALID_PARAM")
+            }
+            AccountError::SecondFactorRequired { .. }
+            | AccountError::WrongCode
+            | AccountError::UnknownTicket
+            | AccountError::SecondFactorIs { .. }
+            | AccountError::WrongPassword
             | AccountError::RegistrationClosed
             | AccountError::InviteRequired
             | AccountError::InvalidInvite
@@ -202,7 +246,8 @@ impl From<AccountError> for ApiError {
             AccountError::UnknownUser | AccountError::UnknownDevice | AccountError::UnknownApplication(_) => {
                 (StatusCode::NOT_FOUND, "M_NOT_FOUND")
             }
-            AccountError::Stopping => (StatusCode::SERVICE_UNAVAILABLE, "M_UNKNOWN"),
+            AccountError::Limited { retry_after } => return Self::limited(*retry_after),
+            AccountError::Stopping | AccountError::Busy => (StatusCode::SERVICE_UNAVAILABLE, "M_UNKNOWN"),
             AccountError::Store(error) => return error.clone().into(),
         };
         let refusal = Self::new(status, errcode, error.to_string());
@@ -231,7 +276,9 @@ impl From<MediaError> for ApiError {
             MediaError::NotYetUploaded => (StatusCode::GATEWAY_TIMEOUT, "M_NOT_YET_UPLOADED"),
             MediaError::AlreadyUploaded => (StatusCode::CONFLICT, "M_CANNOT_OVERWRITE_MEDIA"),
             MediaError::NotYours => (StatusCode::FORBIDDEN, "M_FORBIDDEN"),
-            MediaError::TooManyReserved { .. } => (StatusCode::TOO_MANY_REQUESTS, "M_LIMIT_EXCEEDED"),
+            MediaError::TooManyReserved { .. } | MediaError::TooManyAtOnce { .. } => {
+                (StatusCode::TOO_MANY_REQUESTS, "M_LIMIT_EXCEEDED")
+            }
             MediaError::TooLarge { .. } => (StatusCode::PAYLOAD_TOO_LARGE, "M_TOO_LARGE"),
             MediaError::Interrupted | MediaError::NotAPicture(_) => (StatusCode::BAD_REQUEST, "M_UNKNOWN"),
             MediaError::OutOfRange { .. } => (StatusCode::RANGE_NOT_SATISFIABLE, "M_INVALID_PARAM"),
@@ -297,6 +344,13 @@ mod tests {
             Rejection::EventTooLarge { bytes: 70_000, limit: 65_536 },
             Rejection::FieldTooLong { field: "f", bytes: 300, limit: 255 },
             Rejection::DuplicateReaction,
+            Rejection::Guild(GuildRefusal::UnknownRole),
+            Rejection::Guild(GuildRefusal::UnknownMember),
+            Rejection::Guild(GuildRefusal::UnknownOverwrite),
+            Rejection::Guild(GuildRefusal::InvalidRole),
+            Rejection::Guild(GuildRefusal::RoleTooHigh),
+            Rejection::Guild(GuildRefusal::MemberTooHigh),
+            Rejection::Guild(GuildRefusal::OnlyAdministrators),
             Rejection::Room(RoomRefusal::CannotAuthoriseJoin),
             Rejection::Room(RoomRefusal::CannotGrantJoin),
             Rejection::Room(RoomRefusal::StillMember),
@@ -321,7 +375,15 @@ mod tests {
             AccountError::InvalidEmail,
             AccountError::EmailTaken,
             AccountError::Reserved,
-            AccountError::WeakPassword,
+            AccountError::WeakPassword { bytes_min: 8 },
+            AccountError::SecondFactorRequired { ticket: nexus_accounts::Ticket("t".to_owned()) },
+            AccountError::WrongCode,
+            AccountError::UnknownTicket,
+            AccountError::SecondFactorIs { enabled: true },
+            AccountError::InvalidSecret,
+            AccountError::BadRegistrationToken("exists already"),
+            AccountError::Limited { retry_after: Duration::from_millis(1500) },
+            AccountError::Busy,
             AccountError::FieldTooLong { field: "f", bytes_max: 255 },
             AccountError::FieldEmpty { field: "f" },
             AccountError::WrongPassword,
@@ -389,6 +451,13 @@ mod tests {
             EventTooLarge { bytes: 70000, limit: 65536 } -> 413 M_TOO_LARGE
             FieldTooLong { field: "f", bytes: 300, limit: 255 } -> 400 M_INVALID_PARAM
             DuplicateReaction -> 400 M_DUPLICATE_ANNOTATION
+            Guild(UnknownRole) -> 404 M_NOT_FOUND
+            Guild(UnknownMember) -> 404 M_NOT_FOUND
+            Guild(UnknownOverwrite) -> 404 M_NOT_FOUND
+            Guild(InvalidRole) -> 400 M_BAD_STATE
+            Guild(RoleTooHigh) -> 403 M_FORBIDDEN
+            Guild(MemberTooHigh) -> 403 M_FORBIDDEN
+            Guild(OnlyAdministrators) -> 403 M_FORBIDDEN
             Room(CannotAuthoriseJoin) -> 400 M_UNABLE_TO_AUTHORISE_JOIN
             Room(CannotGrantJoin) -> 400 M_UNABLE_TO_GRANT_JOIN
             Room(StillMember) -> 400 M_UNKNOWN
@@ -408,7 +477,15 @@ mod tests {
             InvalidEmail -> 400 M_INVALID_PARAM
             EmailTaken -> 400 M_THREEPID_IN_USE
             Reserved -> 400 M_EXCLUSIVE
-            WeakPassword -> 400 M_WEAK_PASSWORD
+            WeakPassword { bytes_min: 8 } -> 400 M_WEAK_PASSWORD
+            SecondFactorRequired { ticket: Ticket } -> 403 M_FORBIDDEN
+            WrongCode -> 403 M_FORBIDDEN
+            UnknownTicket -> 403 M_FORBIDDEN
+            SecondFactorIs { enabled: true } -> 403 M_FORBIDDEN
+            InvalidSecret -> 400 M_INVALID_PARAM
+            BadRegistrationToken("exists already") -> 400 M_INVALID_PARAM
+            Limited { retry_after: 1.5s } -> 429 M_LIMIT_EXCEEDED retry_after_ms=1500
+            Busy -> 503 M_UNKNOWN
             FieldTooLong { field: "f", bytes_max: 255 } -> 400 M_INVALID_PARAM
             FieldEmpty { field: "f" } -> 400 M_INVALID_PARAM
             WrongPassword -> 403 M_FORBIDDEN

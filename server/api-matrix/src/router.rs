@@ -19,11 +19,12 @@ use tower_http::cors::{Any, CorsLayer};
 use crate::{
     api::MatrixApi,
     endpoints::{
-        account_data, capabilities, create_room, devices, event, filters, login, logout, members, membership,
-        messages, profile, redact, refresh, register, send, state, sync, typing, versions, well_known,
-        whoami,
+        account, account_data, capabilities, create_room, devices, event, filters, login, logout, members,
+        membership, messages, profile, redact, refresh, register, send, state, synapse_register, sync,
+        typing, versions, well_known, whoami,
     },
     error::ApiError,
+    limits,
 };
 
 mod media;
@@ -31,17 +32,24 @@ mod rooms;
 
 /// The Matrix API, ready to be merged into a server's router.
 pub fn router(api: MatrixApi) -> Router {
-    Router::new()
+    let limits = api.config().limits.clone();
+    let routes = Router::new()
         .route("/.well-known/matrix/client", get(well_known::client))
         .route("/_matrix/client/versions", get(versions::get))
         .nest("/_matrix/client/v1", rooms::v1())
         .nest("/_matrix/client/v3", v3())
         // Libraries from before v1.1 say r0 and mean the same.
         .nest("/_matrix/client/r0", v3())
-        .merge(media::routes())
+        .route(
+            "/_matrix/client/v1/register/m.login.registration_token/validity",
+            get(register::token_validity),
+        )
+        .route("/_synapse/admin/v1/register", get(synapse_register::nonce).post(synapse_register::register));
+    limits::limited(routes.merge(media::routes()), &api, &limits)
         .route("/_matrix", any(unrecognized))
         .route("/_matrix/", any(unrecognized))
         .route("/_matrix/{*rest}", any(unrecognized))
+        .route("/_synapse/{*rest}", any(unrecognized))
         .method_not_allowed_fallback(method_not_allowed)
         .layer(cors())
         .with_state(api)
@@ -60,6 +68,8 @@ fn account_routes() -> Router<MatrixApi> {
         .route("/logout", post(logout::one))
         .route("/logout/all", post(logout::all))
         .route("/account/whoami", get(whoami::get))
+        .route("/account/password", post(account::change_password))
+        .route("/account/deactivate", post(account::deactivate))
         .route("/devices", get(devices::list))
         .route("/devices/{device}", get(devices::get).put(devices::rename).delete(devices::delete))
         .route("/delete_devices", post(devices::delete_several))

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use axum::extract::FromRef;
 use nexus_accounts::Accounts;
 use nexus_media::Media;
+use nexus_rate_limits::RateLimits;
 use nexus_rooms::Rooms;
 use nexus_views::Views;
 use tokio::sync::watch;
@@ -18,6 +19,8 @@ use crate::{gateway::Gateway, objects::Objects};
 pub struct NexusConfig {
     /// Where clients reach this server, `http` or `https`, without a slash at the end.
     pub public_url: String,
+    /// How often whom may do what.
+    pub limits: RateLimits,
 }
 
 impl NexusConfig {
@@ -68,6 +71,21 @@ impl NexusApi {
     }
 }
 
+impl NexusApi {
+    pub(crate) fn limits(&self) -> &RateLimits {
+        &self.config.limits
+    }
+
+    pub(crate) fn accounts(&self) -> &Accounts {
+        &self.accounts
+    }
+
+    /// The wall clock in milliseconds since the Unix epoch.
+    pub(crate) fn now_ms(&self) -> u64 {
+        self.views.store().world().now().0
+    }
+}
+
 impl std::fmt::Debug for NexusApi {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("NexusApi").field("config", &self.config).finish_non_exhaustive()
@@ -98,7 +116,9 @@ mod tests {
 
     #[test]
     fn the_gateway_is_beside_the_api() {
-        let url = |public_url: &str| NexusConfig { public_url: public_url.to_owned() }.gateway_url();
+        let url = |public_url: &str| {
+            NexusConfig { public_url: public_url.to_owned(), limits: RateLimits::off() }.gateway_url()
+        };
         assert_eq!(url("http://localhost:8080"), "ws://localhost:8080/gateway");
         assert_eq!(url("https://chat.example.org/"), "wss://chat.example.org/gateway");
     }

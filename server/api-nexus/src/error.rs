@@ -5,15 +5,17 @@
 //! is logged here, once, and shown without detail. **Source**: `discord-api-docs`, "Opcodes and Status
 //! Codes".
 
+use std::time::Duration;
+
 use axum::{
     Json,
-    http::StatusCode,
+    http::{HeaderName, HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
 };
 use nexus_accounts::AccountError;
 use nexus_event_store::{StoreError, kv::KvError};
 use nexus_media::MediaError;
-use nexus_rooms::{Rejection, RoomsError};
+use nexus_rooms::{GuildRefusal, Rejection, RoomsError};
 use serde_json::json;
 
 use crate::form::Faults;
@@ -28,6 +30,8 @@ pub(crate) enum Unknown {
     Invite,
     Member,
     Message,
+    Overwrite,
+    Role,
     User,
 }
 
@@ -38,6 +42,18 @@ pub(crate) enum ApiError {
     Unauthorized,
     /// The login or its password is wrong.
     WrongLogin,
+    /// The code of a second factor is not right.
+    WrongCode,
+    /// A login's second step came too late or too often.
+    UnknownTicket,
+    /// The second factor is on already, or not on.
+    SecondFactorIs { enabled: bool },
+    /// The secret of a second factor is none.
+    InvalidSecret,
+    /// Who owns guilds cannot delete the account.
+    OwnsGuilds,
+    /// Too often in too short a time.
+    Limited { retry_after: Duration, is_global: bool },
     /// Nobody may register.
     RegistrationClosed,
     /// A path nobody serves.
@@ -64,6 +80,10 @@ pub(crate) enum ApiError {
     MissingAccess,
     /// Who asks may not do it.
     MissingPermissions,
+    /// A role with which this cannot be done.
+    InvalidRole,
+    /// Who is to be muted or moved is in no voice channel.
+    NotInVoice,
     /// Only the author may do this.
     NotTheAuthor,
     /// A message without anything in it.
@@ -96,6 +116,21 @@ impl ApiError {
         let (status, code, message) = match self {
             Self::Unauthorized => (S::UNAUTHORIZED, 0, "401: Unauthorized"),
             Self::WrongLogin => (S::BAD_REQUEST, 50035, "Invalid Form Body"),
+            Self::WrongCode => (S::BAD_REQUEST, 60008, "Invalid two-factor code"),
+            Self::UnknownTicket => (S::BAD_REQUEST, 60006, "Invalid two-factor auth ticket"),
+            Self::SecondFactorIs { enabled: true } => {
+                (S::BAD_REQUEST, 60001, "This account is already enrolled in two-factor authentication")
+            }
+            Self::SecondFactorIs { enabled: false } => {
+                (S::BAD_REQUEST, 60002, "This account is not enrolled in two-factor authentication")
+            }
+            Self::InvalidSecret => (S::BAD_REQUEST, 60005, "Invalid two-factor secret"),
+            Self::OwnsGuilds => (
+                S::BAD_REQUEST,
+                40011,
+                "You must transfer ownership of any owned guilds before deleting your account",
+            ),
+            Self::Limited { .. } => (S::TOO_MANY_REQUESTS, 0, "You are being rate limited."),
             Self::RegistrationClosed => (S::FORBIDDEN, 50001, "Registration is closed"),
             Self::NoSuchPath => (S::NOT_FOUND, 0, "404: Not Found"),
             Self::NoSuchMethod => (S::METHOD_NOT_ALLOWED, 0, "405: Method Not Allowed"),
@@ -109,6 +144,8 @@ impl ApiError {
             Self::Unknown(Unknown::Invite) => (S::NOT_FOUND, 10006, "Unknown Invite"),
             Self::Unknown(Unknown::Member) => (S::NOT_FOUND, 10007, "Unknown Member"),
             Self::Unknown(Unknown::Message) => (S::NOT_FOUND, 10008, "Unknown Message"),
+            Self::Unknown(Unknown::Overwrite) => (S::NOT_FOUND, 10009, "Unknown permission overwrite"),
+            Self::Unknown(Unknown::Role) => (S::NOT_FOUND, 10011, "Unknown Role"),
             Self::Unknown(Unknown::User) => (S::NOT_FOUND, 10013, "Unknown User"),
             Self::Unknown(Unknown::Emoji) => (S::BAD_REQUEST, 10014, "Unknown Emoji"),
             Self::NotForBots => (S::FORBIDDEN, 20001, "Bots cannot use this endpoint"),
@@ -118,6 +155,8 @@ impl ApiError {
             }
             Self::MissingAccess => (S::FORBIDDEN, 50001, "Missing Access"),
             Self::MissingPermissions => (S::FORBIDDEN, 50013, "Missing Permissions"),
+            Self::InvalidRole => (S::BAD_REQUEST, 50028, "Invalid Role"),
+            Self::NotInVoice => (S::BAD_REQUEST, 40032, "Target user is not connected to voice."),
             Self::NotTheAuthor => (S::FORBIDDEN, 50005, "Cannot edit a message authored by another user"),
             Self::EmptyMessage => (S::BAD_REQUEST, 50006, "Cannot send an empty message"),
             Self::NotATextChannel => (S::BAD_REQUEST, 50008, "Cannot send messages in a non-text channel"),
@@ -144,14 +183,37 @@ impl ApiError {
     }
 }
 
+/// **Source**: `discord-api-docs`, "Rate Limits". Without `Via` discord.py does not try again.
+fn limited(retry_after: Duration, is_global: bool) -> Response {
+    let seconds = retry_after.as_secs_f64();
+    let body = json!({
+        "message": "You are being rate limited.",
+        "retry_after": (seconds * 1000.0).ceil() / 1000.0,
+        "global": is_global,
+    });
+    let scope = if is_global { "global" } else { "user" };
+    let whole = HeaderValue::from(retry_after.as_secs() + u64::from(retry_after.subsec_nanos() > 0));
+    let mut response = (StatusCode::TOO_MANY_REQUESTS, Json(body)).into_response();
+    let headers = response.headers_mut();
+    headers.insert(header::RETRY_AFTER, whole);
+    headers.insert(header::VIA, HeaderValue::from_static("1.1 nexus"));
+    headers.insert(HeaderName::from_static("x-ratelimit-scope"), HeaderValue::from_static(scope));
+    if is_global {
+        headers.insert(HeaderName::from_static("x-ratelimit-global"), HeaderValue::from_static("true"));
+    }
+    response
+}
+
 const WRONG_LOGIN: &str = "Login or password is invalid.";
 
 fn too_many(what: &str, limit: usize) -> (StatusCode, u32, String) {
     let code = match what {
         "guilds" => 30001,
+        "roles" => 30005,
         "reactions" => 30010,
         "channels" => 30013,
         "invites" => 30016,
+        "permission overwrites" => 30060,
         _ => 0,
     };
     let status = if code == 30010 { StatusCode::FORBIDDEN } else { StatusCode::BAD_REQUEST };
@@ -160,6 +222,9 @@ fn too_many(what: &str, limit: usize) -> (StatusCode, u32, String) {
 
 impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
+        if let Self::Limited { retry_after, is_global } = self {
+            return limited(retry_after, is_global);
+        }
         let (status, code, message) = self.shown();
         let mut body = json!({ "message": message, "code": code });
         if let Some(faults) = self.tree() {
@@ -197,7 +262,13 @@ impl From<AccountError> for ApiError {
             AccountError::InvalidEmail => field("email", "EMAIL_TYPE_INVALID_EMAIL"),
             AccountError::EmailTaken => field("email", "EMAIL_ALREADY_REGISTERED"),
             AccountError::Reserved => field("username", "USERNAME_INVALID_CONTAINS"),
-            AccountError::WeakPassword => field("password", "PASSWORD_TOO_WEAK"),
+            AccountError::WrongCode | AccountError::SecondFactorRequired { .. } => Self::WrongCode,
+            AccountError::UnknownTicket => Self::UnknownTicket,
+            AccountError::SecondFactorIs { enabled } => Self::SecondFactorIs { enabled },
+            AccountError::InvalidSecret => Self::InvalidSecret,
+            AccountError::BadRegistrationToken(_) => field("token", "TOKEN_INVALID"),
+            AccountError::Limited { retry_after } => Self::Limited { retry_after, is_global: false },
+            AccountError::WeakPassword { .. } => field("password", "PASSWORD_TOO_WEAK"),
             AccountError::FieldTooLong { field: name, .. } => field(name, "BASE_TYPE_MAX_LENGTH"),
             AccountError::FieldEmpty { field: name } => field(name, "BASE_TYPE_REQUIRED"),
             AccountError::WrongPassword | AccountError::Deactivated => Self::WrongLogin,
@@ -211,7 +282,7 @@ impl From<AccountError> for ApiError {
             AccountError::UnknownDevice | AccountError::InvalidDevice => field("device", "DEVICE_INVALID"),
             AccountError::UnknownApplication(_) => Self::Unknown(Unknown::Application),
             AccountError::NotYours(_) => Self::NotYours,
-            AccountError::Stopping => Self::Unavailable,
+            AccountError::Stopping | AccountError::Busy => Self::Unavailable,
             AccountError::Store(error) => error.into(),
         }
     }
@@ -223,6 +294,9 @@ impl From<MediaError> for ApiError {
             MediaError::Unknown | MediaError::NotYetUploaded => Self::NoSuchPath,
             MediaError::TooLarge { .. } => Self::TooLarge,
             MediaError::Interrupted => Self::NotJson,
+            MediaError::TooManyAtOnce { .. } => {
+                Self::Limited { retry_after: Duration::from_secs(1), is_global: false }
+            }
             MediaError::Store(cause) => cause.into(),
             full @ MediaError::Storage(_) if full.is_disk_full() => Self::NoSpace,
             other => {
@@ -270,6 +344,15 @@ impl From<Rejection> for ApiError {
             Rejection::UnsupportedRoomVersion => {
                 Self::Conflict("The room's version is not supported".to_owned())
             }
+            Rejection::Guild(refusal) => match refusal {
+                GuildRefusal::UnknownRole => Self::Unknown(Unknown::Role),
+                GuildRefusal::UnknownMember => Self::Unknown(Unknown::Member),
+                GuildRefusal::UnknownOverwrite => Self::Unknown(Unknown::Overwrite),
+                GuildRefusal::InvalidRole => Self::InvalidRole,
+                GuildRefusal::RoleTooHigh
+                | GuildRefusal::MemberTooHigh
+                | GuildRefusal::OnlyAdministrators => Self::MissingPermissions,
+            },
             Rejection::Room(refusal) => Self::Conflict(refusal.to_string()),
             Rejection::RoomInUse => Self::Conflict("The name is in use".to_owned()),
             Rejection::NotTextChannel => Self::NotATextChannel,

@@ -66,6 +66,30 @@ pub(crate) fn read<T>(body: &Value, fields: impl FnOnce(&Form<'_>) -> T) -> Resu
     if faults == Faults::default() { Ok(value) } else { Err(ApiError::Form(faults)) }
 }
 
+/// Reads a body that is a list of objects.
+pub(crate) fn read_list<T>(
+    body: &Value,
+    max: usize,
+    fields: impl FnMut(&Form<'_>) -> T,
+) -> Result<Vec<T>, ApiError> {
+    let whole = Map::from_iter([(LIST.to_owned(), body.clone())]);
+    let unwrapped = |error| match error {
+        // The list is the body itself: its faults have no step for it.
+        ApiError::Form(Faults(mut tree)) => match tree.remove(LIST) {
+            Some(Value::Object(inner)) => ApiError::Form(Faults(inner)),
+            _ => ApiError::Form(Faults(tree)),
+        },
+        other => other,
+    };
+    read(&Value::Object(whole), |form| {
+        form.require(LIST);
+        form.objects(LIST, max, fields).unwrap_or_default()
+    })
+    .map_err(unwrapped)
+}
+
+const LIST: &str = "list";
+
 /// An object of the body. Every method reads one field; `null` counts as absent except for [`Form::nullable`].
 pub(crate) struct Form<'a> {
     object: &'a Map<String, Value>,

@@ -10,6 +10,7 @@
 mod access;
 mod api;
 mod attachment;
+mod audit_reason;
 mod auth;
 mod body;
 mod compose;
@@ -17,6 +18,7 @@ mod endpoints;
 mod error;
 mod form;
 mod gateway;
+mod limits;
 mod message_body;
 mod message_content;
 mod message_form;

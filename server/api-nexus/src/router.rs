@@ -5,17 +5,18 @@
 use axum::{
     Router,
     extract::DefaultBodyLimit,
-    routing::{delete, get, post, put},
+    routing::{delete, get, patch, post, put},
 };
 
 use crate::{
     api::NexusApi,
     endpoints::{
         applications, attachments, auth, channels, directory, gateway_address, guilds, invites, join,
-        members, messages, oauth2, reactions, rooms, typing, users,
+        member_changes, members, messages, mfa, oauth2, overwrites, reactions, roles, rooms, sessions,
+        typing, users,
     },
     error::ApiError,
-    gateway,
+    gateway, limits,
 };
 
 /// Where the REST calls are.
@@ -23,7 +24,7 @@ const PREFIXES: [&str; 4] = ["/api/v10", "/api/v9", "/api/v1", "/api"];
 
 /// The Discord-shaped API and its gateway.
 pub fn router(api: NexusApi) -> Router {
-    let calls = calls();
+    let calls = limits::limited(calls(), &api);
     let all = PREFIXES.iter().fold(Router::new(), |all, prefix| all.nest(prefix, calls.clone()));
     // Some libraries connect to the bare host.
     all.route("/", get(gateway::upgrade))
@@ -45,6 +46,13 @@ fn account_calls() -> Router<NexusApi> {
         .route("/auth/login", post(auth::login))
         .route("/auth/refresh", post(auth::refresh))
         .route("/auth/logout", post(auth::logout))
+        .route("/auth/logout/all", post(auth::logout_all))
+        .route("/auth/mfa/totp", post(auth::login_with_code))
+        .route("/auth/sessions", get(sessions::list))
+        .route("/auth/sessions/logout", post(sessions::revoke))
+        .route("/users/@me/mfa/totp/enable", post(mfa::enable))
+        .route("/users/@me/mfa/totp/disable", post(mfa::disable))
+        .route("/users/@me/mfa/codes", post(mfa::codes))
         .route("/applications", get(applications::list).post(applications::create))
         .route("/applications/@me", get(applications::own))
         .route("/applications/{application_id}/bot", post(applications::make_bot))
@@ -53,6 +61,7 @@ fn account_calls() -> Router<NexusApi> {
         .route("/gateway", get(gateway_address::address))
         .route("/gateway/bot", get(gateway_address::address_for_bot))
         .route("/users/{user_id}", get(users::get).patch(users::patch))
+        .route("/users/@me/delete", post(users::delete))
         .route("/users/@me/guilds", get(users::guilds))
         .route("/users/@me/guilds/{guild_id}", delete(users::leave_guild))
 }
@@ -63,11 +72,24 @@ fn guild_calls() -> Router<NexusApi> {
         .route("/guilds/join", post(join::join))
         .route("/directory", get(directory::list))
         .route("/guilds/{guild_id}", get(guilds::get).patch(guilds::patch).delete(guilds::delete))
-        .route("/guilds/{guild_id}/channels", get(guilds::channels).post(guilds::create_channel))
+        .route(
+            "/guilds/{guild_id}/channels",
+            get(guilds::channels).post(guilds::create_channel).patch(overwrites::move_channels),
+        )
         .route("/guilds/{guild_id}/members", get(members::list))
         .route("/guilds/{guild_id}/members/search", get(members::search))
-        .route("/guilds/{guild_id}/members/{user_id}", get(members::get))
-        .route("/guilds/{guild_id}/roles", get(guilds::roles))
+        .route("/guilds/{guild_id}/members/{user_id}", get(members::get).patch(member_changes::patch))
+        .route("/guilds/{guild_id}/members/{user_id}/nick", patch(member_changes::own_nick))
+        .route(
+            "/guilds/{guild_id}/members/{user_id}/roles/{role_id}",
+            put(member_changes::add_role).delete(member_changes::remove_role),
+        )
+        .route("/guilds/{guild_id}/roles", get(roles::list).post(roles::create).patch(roles::move_many))
+        .route("/guilds/{guild_id}/roles/member-counts", get(roles::counts))
+        .route(
+            "/guilds/{guild_id}/roles/{role_id}",
+            get(roles::get).patch(roles::patch).delete(roles::delete),
+        )
         .route("/guilds/{guild_id}/invites", get(guilds::invites))
         .route("/rooms/{room_id}", get(rooms::get))
 }
@@ -75,6 +97,10 @@ fn guild_calls() -> Router<NexusApi> {
 fn channel_calls() -> Router<NexusApi> {
     Router::new()
         .route("/channels/{channel_id}", get(channels::get).patch(channels::patch).delete(channels::delete))
+        .route(
+            "/channels/{channel_id}/permissions/{overwrite_id}",
+            put(overwrites::put).delete(overwrites::delete),
+        )
         .route("/channels/{channel_id}/typing", post(typing::start))
         .route("/channels/{channel_id}/invites", get(invites::list_of_channel).post(invites::create))
         .route("/invites/{code}", get(invites::get).post(invites::accept).delete(invites::delete))
@@ -104,5 +130,7 @@ async fn no_such_method() -> ApiError {
     ApiError::NoSuchMethod
 }
 
+#[cfg(test)]
+mod role_tests;
 #[cfg(test)]
 mod tests;

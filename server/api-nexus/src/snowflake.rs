@@ -41,6 +41,12 @@ pub(crate) fn iso_time(unix_ms: u64) -> String {
     )
 }
 
+/// Reads an ISO 8601 time with an offset, as milliseconds since the Unix epoch.
+pub(crate) fn parse_time(text: &str) -> Option<u64> {
+    let at = OffsetDateTime::parse(text, &time::format_description::well_known::Iso8601::PARSING).ok()?;
+    u64::try_from(at.unix_timestamp_nanos() / 1_000_000).ok()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -68,6 +74,18 @@ mod tests {
         assert_eq!(parse("18446744073709551615"), Some(Snowflake(u64::MAX)));
         assert_eq!(parse("18446744073709551616"), None);
         assert_eq!(parse("000000000000000000001"), None);
+    }
+
+    #[test]
+    fn times_come_with_an_offset() {
+        for text in
+            ["2026-01-02T03:04:05.678000+00:00", "2026-01-02T03:04:05.678Z", "2026-01-02T04:04:05.678+01:00"]
+        {
+            assert_eq!(parse_time(text), Some(1_767_323_045_678), "{text}");
+        }
+        for text in ["", "tomorrow", "2026-01-02", "2026-13-02T03:04:05Z", "1960-01-02T03:04:05Z"] {
+            assert_eq!(parse_time(text), None, "{text}");
+        }
     }
 
     #[test]

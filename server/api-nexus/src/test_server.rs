@@ -21,6 +21,7 @@ use nexus_event_store::{
     world::{BoxFuture, Clock, CpuPool, Random, Spawn, UnixMs, World},
 };
 use nexus_media::{Blobs, Media, MediaConfig};
+use nexus_rate_limits::RateLimits;
 use nexus_rooms::{Profile, Profiles, Rooms, RoomsConfig};
 use nexus_state_resolution::{RoomVersion, Signer};
 use nexus_views::Views;
@@ -179,7 +180,7 @@ impl Server {
         let rooms_config = RoomsConfig { default_version: RoomVersion::V12 };
         let rooms = Rooms::new(views.clone(), Arc::new(signer()), profiles, rooms_config);
         let (closing, seen) = watch::channel(false);
-        let config = NexusConfig { public_url: "http://a.example".to_owned() };
+        let config = NexusConfig { public_url: "http://a.example".to_owned(), limits: RateLimits::off() };
         let media = Media::new(store.clone(), Blobs::in_memory(), MediaConfig { upload_bytes_max: 1 << 20 });
         let api = NexusApi::new(rooms, views.clone(), accounts, media, config, seen);
         let gateway = Gateway::from_ref(&api);

@@ -22,6 +22,7 @@ use nexus_views::{
     Caches,
     records::{Aliases, Forgotten},
     rows::{GuildChannels, Infos, Members, Memberships, OverwriteChannels},
+    unread::Mentions,
 };
 
 use crate::tables::tables;
@@ -126,9 +127,11 @@ impl Purge<'_> {
         while self.events().await? {
             progress(self.done);
         }
-        self.pointing_here::<Transactions>(|place| place.room).await?;
-        self.pointing_here::<Aliases>(|alias| alias.room).await?;
-        self.pointing_here::<OverwriteChannels>(|row| row.channel).await?;
+        self.pointing_here::<Transactions>(|_, place| place.room).await?;
+        self.pointing_here::<Aliases>(|_, alias| alias.room).await?;
+        self.pointing_here::<OverwriteChannels>(|_, row| row.channel).await?;
+        self.pointing_here::<Mentions>(|(_, room, _), _| *room).await?;
+        self.pointing_here::<Forgotten>(|(_, room), _| *room).await?;
         while self.memberships(STEP).await? {}
         for table in tables().iter().filter(|table| table.room_first) {
             while self.rows_of(table.number, table.family).await? {
@@ -157,9 +160,7 @@ impl Purge<'_> {
     async fn memberships(&mut self, limit: usize) -> Result<bool, StoreError> {
         let members = self.store.scan::<Members>(Scan::prefix::<Members>(&self.room).limit(limit)).await?;
         let rows = members.iter().flat_map(|((_, user), _)| {
-            let ours = (*user, self.room);
-            let twice = [address::<Members>(&(self.room, *user)), address::<Memberships>(&ours)];
-            twice.into_iter().chain([address::<Forgotten>(&ours)])
+            [address::<Members>(&(self.room, *user)), address::<Memberships>(&(*user, self.room))]
         });
         let rows: Vec<RowKey> = rows.collect();
         let any = !rows.is_empty();
@@ -227,14 +228,14 @@ impl Purge<'_> {
     /// Rows of other owners that lead here; nothing lists them by room, so all are looked at.
     async fn pointing_here<T: Table>(
         &mut self,
-        room_of: impl Fn(&T::Value) -> RoomNo,
+        room_of: impl Fn(&T::Key, &T::Value) -> RoomNo,
     ) -> Result<(), StoreError> {
         let mut scan = Scan::prefix::<T>(&()).limit(STEP);
         loop {
             let rows = self.store.scan::<T>(scan).await?;
             let Some((last, _)) = rows.last() else { return Ok(()) };
             scan = Scan::prefix::<T>(&()).after::<T>(last).limit(STEP);
-            let ours = rows.iter().filter(|(_, value)| room_of(value) == self.room);
+            let ours = rows.iter().filter(|(key, value)| room_of(key, value) == self.room);
             let ours: Vec<RowKey> = ours.map(|(key, _)| address::<T>(key)).collect();
             if !ours.is_empty() {
                 self.commit(ours, None).await?;

@@ -17,7 +17,10 @@ use serde_json::{Value, json};
 use tokio::runtime::Builder;
 
 use crate::{
-    cli::{AdminArguments, AdminCommand, BackupArguments, RoomsCommand, UsersCommand},
+    cli::{
+        AdminArguments, AdminCommand, BackupArguments, MediaCommand, RoomsCommand, TokensCommand,
+        UsersCommand,
+    },
     config,
     maintenance::{bar, describe},
 };
@@ -53,6 +56,8 @@ pub(crate) fn run(config_file: &Path, arguments: &AdminArguments) -> Result<()> 
     let (answer, text) = runtime.block_on(async {
         match &arguments.command {
             AdminCommand::Users(command) => users(&client, command).await,
+            AdminCommand::Media(command) => media(&client, command).await,
+            AdminCommand::Tokens(command) => tokens(&client, command).await,
             AdminCommand::Rooms(command) => rooms(&client, command).await,
         }
     })?;
@@ -117,8 +122,8 @@ async fn users(client: &Client, command: &UsersCommand) -> Answer {
             let text = format!("{} has a new password.", show::text(&answer["user_id"]));
             (answer, text)
         }
-        UsersCommand::Deactivate(user) => {
-            let answer = call(user_path(&user.name, "/deactivate"), Value::Null).await?;
+        UsersCommand::Deactivate { user, erase } => {
+            let answer = call(user_path(&user.name, "/deactivate"), json!({ "erase": erase })).await?;
             let text = format!("{} is deactivated.", show::text(&answer["user_id"]));
             (answer, text)
         }
@@ -134,10 +139,64 @@ async fn users(client: &Client, command: &UsersCommand) -> Answer {
             let text = format!("{} {now}.", show::text(&answer["user_id"]));
             (answer, text)
         }
+        UsersCommand::RemoveSecondFactor(user) => {
+            let answer = call(user_path(&user.name, "/second-factor/remove"), Value::Null).await?;
+            let had = if answer["removed"] == true { "has no second factor any more" } else { "had none" };
+            let text = format!("{} {had}.", show::text(&answer["user_id"]));
+            (answer, text)
+        }
         UsersCommand::RevokeSessions(user) => {
             let answer = call(user_path(&user.name, "/sessions/revoke"), Value::Null).await?;
             let text = format!("{} sessions are revoked.", answer["revoked"]);
             (answer, text)
+        }
+    })
+}
+
+async fn media(client: &Client, command: &MediaCommand) -> Answer {
+    let deleted = |answer: Value| {
+        let text = format!("{} files are removed.", answer["deleted"]);
+        (answer, text)
+    };
+    let path = |id: &str, what: &str| format!("/media/{}{what}", encoded(id));
+    Ok(match command {
+        MediaCommand::List { user } => {
+            let user = user.as_ref().map(|user| format!("user={}", encoded(user)));
+            let media = all_of(client, "media", user.as_deref()).await?;
+            let text = show::media(&media);
+            (Value::Array(media), text)
+        }
+        MediaCommand::Show(file) => {
+            let answer = outcome(client.get(&path(&file.id, "")).await)?;
+            let text = show::fields(&answer);
+            (answer, text)
+        }
+        MediaCommand::Delete(file) => {
+            deleted(outcome(client.post(&path(&file.id, "/delete"), &Value::Null).await)?)
+        }
+        MediaCommand::DeleteOf(user) => {
+            deleted(outcome(client.post(&user_path(&user.name, "/media/delete"), &Value::Null).await)?)
+        }
+    })
+}
+
+async fn tokens(client: &Client, command: &TokensCommand) -> Answer {
+    Ok(match command {
+        TokensCommand::List => {
+            let tokens = all(client, "tokens").await?;
+            let text = show::tokens(&tokens);
+            (Value::Array(tokens), text)
+        }
+        TokensCommand::Create { token, uses, expires_in } => {
+            let body = json!({ "token": token, "uses_max": uses, "expires_in_hours": expires_in });
+            let answer = outcome(client.post("/tokens", &body).await)?;
+            let text = show::text(&answer["token"]);
+            (answer, text)
+        }
+        TokensCommand::Revoke { token } => {
+            let path = format!("/tokens/{}/revoke", encoded(token));
+            let answer = outcome(client.post(&path, &Value::Null).await)?;
+            (answer, format!("{token} is revoked."))
         }
     })
 }
@@ -165,15 +224,21 @@ async fn rooms(client: &Client, command: &RoomsCommand) -> Answer {
 
 /// Every page of a list.
 async fn all(client: &Client, what: &str) -> Result<Vec<Value>> {
+    all_of(client, what, None).await
+}
+
+/// Every page of a list that a query narrows.
+async fn all_of(client: &Client, what: &str, query: Option<&str>) -> Result<Vec<Value>> {
     let mut found = Vec::new();
-    let mut path = format!("/{what}");
+    let query = query.map(|query| format!("&{query}")).unwrap_or_default();
+    let mut path = format!("/{what}?{}", query.trim_start_matches('&'));
     loop {
         let mut page = outcome(client.get(&path).await)?;
         let Value::Array(items) = page[what].take() else { bail!("the server's answer has no {what}") };
         found.extend(items);
-        match page["next"].as_u64() {
-            Some(next) => path = format!("/{what}?after={next}"),
-            None => return Ok(found),
+        match &page["next"] {
+            Value::Null => return Ok(found),
+            next => path = format!("/{what}?after={}{query}", show::text(next)),
         }
     }
 }

@@ -318,7 +318,6 @@ impl Config {
         let set = [
             ("federation.listen", self.federation.listen.is_set()),
             ("registration.allow_guests", self.registration.allow_guests),
-            ("registration.shared_secret", !self.registration.shared_secret.is_empty()),
             ("search.url", !self.search.url.is_empty()),
             ("email.smtp_url", !self.email.smtp_url.is_empty()),
             ("appservices.registration_files", !self.appservices.registration_files.is_empty()),

@@ -12,6 +12,7 @@ use crate::cli::{BackupCommand, Cli, Command, LogCommand, ViewsCommand};
 mod admin;
 mod cli;
 mod config;
+mod departures;
 mod first_run;
 mod glue;
 mod health;

@@ -27,6 +27,7 @@ use nexus_event_store::{
 use nexus_federation::ServerKeys;
 use nexus_maintenance::purge;
 use nexus_media::{Blobs, Media, MediaConfig, S3Bucket};
+use nexus_rate_limits::RateLimits;
 use nexus_rooms::{Rooms, RoomsConfig};
 use nexus_state_resolution::Signer;
 use nexus_views::{Views, rebuild};
@@ -34,6 +35,7 @@ use tokio::sync::watch;
 
 use crate::{
     config::{Config, PasswordHash, PublicUrl, RegistrationMode},
+    departures,
     glue::{AccountProfiles, InviteCodes},
     health::Health,
     http::Routers,
@@ -76,7 +78,12 @@ pub(crate) async fn build(ground: &Ground<'_>) -> Result<Parts> {
     if rebuild::is_unfinished(&store).await.context("read the store")? {
         return Err(anyhow!("a rebuild of the views was interrupted; run `nexus views rebuild` again"));
     }
-    let accounts = accounts(ground, &store).await?;
+    let limits = if ground.config.rate_limits.enabled {
+        RateLimits::new(ground.world.clone())
+    } else {
+        RateLimits::off()
+    };
+    let accounts = accounts(ground, &store, limits.clone()).await?;
     let views = Views::new(store.clone(), ground.config.server_name.clone());
     let rooms = Rooms::new(
         views.clone(),
@@ -86,15 +93,20 @@ pub(crate) async fn build(ground: &Ground<'_>) -> Result<Parts> {
     );
     resume_purges(&views, ground.world);
     let shown = views.clone();
-    let admin_api = nexus_admin::routes(AdminParts { accounts: accounts.clone(), views: views.clone() });
     let media = media(ground, &store).await?;
+    departures::start(&accounts, &rooms, &views, &media);
+    let admin_parts = AdminParts { accounts: accounts.clone(), media: media.clone(), views: views.clone() };
+    let admin_api = nexus_admin::routes(admin_parts);
     let public_url = ground.public_url.as_str().trim_end_matches('/').to_owned();
     let matrix = MatrixConfig {
         public_url: public_url.clone(),
+        limits: limits.clone(),
+        shared_secret: Some(ground.config.registration.shared_secret.expose().to_owned())
+            .filter(|secret| !secret.is_empty()),
         public_directory: ground.config.directory.public_without_login,
     };
     let matrix = MatrixApi::new(rooms.clone(), views.clone(), accounts.clone(), media.clone(), matrix);
-    let nexus = NexusConfig { public_url };
+    let nexus = NexusConfig { public_url, limits };
     let nexus = NexusApi::new(rooms, views, accounts, media, nexus, ground.closing.clone());
     Ok(Parts {
         nexus_api: nexus_api_nexus::router(nexus),
@@ -140,7 +152,7 @@ fn resume_purges(views: &Views, world: &World) {
 }
 
 /// The accounts; off loopback the first of them needs a token that only the operator sees.
-async fn accounts(ground: &Ground<'_>, store: &Store) -> Result<Accounts> {
+async fn accounts(ground: &Ground<'_>, store: &Store, limits: RateLimits) -> Result<Accounts> {
     let config = ground.config;
     let loopback_only = config.http.listen.ip().is_loopback();
     let invites = Arc::new(InviteCodes(store.clone()));
@@ -155,6 +167,9 @@ async fn accounts(ground: &Ground<'_>, store: &Store) -> Result<Accounts> {
         PasswordHash::Minimum => PasswordCost::Minimum,
     };
     settings.loopback_only = loopback_only;
+    settings.limits = limits;
+    // The other half of the threads is for what everybody waits for.
+    settings.hashes_at_once = std::thread::available_parallelism().map_or(1, |cores| cores.get().div_ceil(2));
     if !loopback_only {
         settings.setup_token = Some(URL_SAFE_NO_PAD.encode(ground.world.random_bytes::<18>()));
     }

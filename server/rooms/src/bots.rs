@@ -2,7 +2,7 @@
 //! the permissions they were given.
 
 use nexus_event_store::RoomNo;
-use nexus_views::{Membership, Permissions};
+use nexus_views::{Membership, Permissions, rows::RoleRow};
 use ruma::OwnedUserId;
 use serde_json::json;
 
@@ -13,6 +13,7 @@ use crate::{
     error::Rejection,
     guild_state::user_state_key,
     permission::need,
+    roles::ROLES,
 };
 
 /// A bot to add to a guild.
@@ -27,9 +28,6 @@ pub struct AddBot {
     /// What it may do besides what @everyone may.
     pub permissions: Permissions,
 }
-
-/// Role ids are random, the same on every server, and as long as other ids.
-const ROLE_ID_MIN: u64 = 100_000_000_000_000_000;
 
 impl Rooms {
     /// Adds a bot to a guild; one that is in it already is left as it is.
@@ -73,17 +71,23 @@ impl Decide for Add<'_> {
             return Ok(());
         }
         let steward = decision.rooms.steward()?;
-        let span = i64::MAX as u64 - ROLE_ID_MIN;
-        let role = (ROLE_ID_MIN + decision.tx.store().world().random_u64() % span).to_string();
-        let content = object(json!({
-            "bot": bot,
-            "managed": true,
-            "name": name,
-            "permissions": granted.0.to_string(),
-            "position": 1,
-        }));
-        let content = decision.on_behalf_of(self.actor, "bot.add", None, content)?;
-        decision.append(*guild, NewPdu::state(steward.clone(), "nexus.role", role.as_str(), content)).await?;
+        if decision.guild_roles(*guild).await?.len() >= ROLES {
+            return Err(Rejection::TooMany { what: "roles", limit: ROLES }.into());
+        }
+        let row = RoleRow {
+            id: decision.new_role_id(*guild).await?,
+            name: name.clone(),
+            color: 0,
+            hoist: false,
+            position: 1,
+            permissions: granted.0,
+            mentionable: false,
+            managed: true,
+            bot: Some(bot_no),
+            unreadable: false,
+        };
+        decision.put_role(*guild, &row, (self.actor, "bot.add", None)).await?;
+        let role = row.id.to_string();
         let content = object(json!({ "user": bot, "roles": [role] }));
         let content = decision.on_behalf_of(self.actor, "bot.add", None, content)?;
         let key = user_state_key(bot);

@@ -14,10 +14,14 @@ use crate::{
     guild_state::{channel_join_rules, channel_power_levels, closed_power_levels, space_link},
     guilds::{GUILD_VERSION, check_name},
     membership::member_content,
+    overwrites::{NewOverwrite, collected, of_new_channel},
 };
 
 /// The most channels of a guild.
 const CHANNELS: usize = 500;
+
+/// The most channels of a category.
+const CHANNELS_OF_A_CATEGORY: usize = 50;
 
 /// The longest topic, in characters.
 const TOPIC_CHARS: usize = 1024;
@@ -42,6 +46,8 @@ pub struct NewChannel {
     pub nsfw: bool,
     /// Seconds between two messages of one member.
     pub slowmode_s: u32,
+    /// Its overwrites; `None` = those of its category.
+    pub overwrites: Option<Vec<NewOverwrite>>,
 }
 
 /// What to change of a channel.
@@ -59,6 +65,8 @@ pub struct ChannelChanges {
     pub nsfw: Option<bool>,
     /// Seconds between two messages of one member.
     pub slowmode_s: Option<u32>,
+    /// All its overwrites, and no others.
+    pub overwrites: Option<Vec<NewOverwrite>>,
 }
 
 impl Rooms {
@@ -144,7 +152,7 @@ fn channel_content(info: &RoomInfo, parent: Option<&OwnedRoomId>) -> CanonicalJs
 }
 
 /// The room id of a category of `guild`.
-async fn category(
+pub(crate) async fn category(
     decision: &mut Decision<'_>,
     guild: RoomNo,
     parent: Option<RoomNo>,
@@ -155,7 +163,42 @@ async fn category(
         let problem = "must be a category of the guild".to_owned();
         return Err(Rejection::BadField { field: "parent_id", problem }.into());
     }
-    Ok(Some(decision.room(parent).await?.room_id.clone()))
+    Ok(Some(decision.room_id(parent).await?))
+}
+
+/// Whether a channel that was not in it before can go into its category: there is an end to what fits into
+/// one, and a category is in none.
+pub(crate) async fn check_parent(
+    decision: &Decision<'_>,
+    guild: RoomNo,
+    info: &RoomInfo,
+) -> Result<(), RoomsError> {
+    let Some(parent) = info.parent else { return Ok(()) };
+    if info.kind == ChannelKind::Category {
+        let problem = "a category cannot have a parent".to_owned();
+        return Err(Rejection::BadField { field: "parent_id", problem }.into());
+    }
+    if decision.children_of(guild, parent).await?.len() >= CHANNELS_OF_A_CATEGORY {
+        return Err(
+            Rejection::TooMany { what: "channels in a category", limit: CHANNELS_OF_A_CATEGORY }.into()
+        );
+    }
+    Ok(())
+}
+
+/// Says in the guild what a channel is, as the steward for the actor.
+pub(crate) async fn put_channel(
+    decision: &mut Decision<'_>,
+    guild: RoomNo,
+    channel: RoomNo,
+    (info, parent): (&RoomInfo, Option<&OwnedRoomId>),
+    (actor, reason): (&Actor, Option<&str>),
+) -> Result<(), RoomsError> {
+    let room_id = decision.room_id(channel).await?;
+    let content = channel_content(info, parent);
+    let content = decision.on_behalf_of(actor, "channel.update", reason, content)?;
+    let steward = decision.rooms.steward()?;
+    decision.append(guild, NewPdu::state(steward, "nexus.channel", room_id.as_str(), content)).await.map(drop)
 }
 
 /// Founds a channel's room and enters it into the guild. The caller holds the guild's lock.
@@ -229,7 +272,14 @@ impl Decide for Create<'_> {
             return Err(Rejection::TooMany { what: "channels", limit: CHANNELS }.into());
         }
         let last = i64::try_from(existing).unwrap_or_default();
-        add_channel(decision, self.actor, self.guild, &self.channel, last).await
+        let NewChannel { kind, parent, overwrites, .. } = &self.channel;
+        check_parent(decision, self.guild, &RoomInfo { kind: *kind, parent: *parent, ..RoomInfo::default() })
+            .await?;
+        let overwrites =
+            of_new_channel(decision, self.guild, *parent, overwrites.as_deref(), self.actor).await?;
+        let room = add_channel(decision, self.actor, self.guild, &self.channel, last).await?;
+        decision.write_overwrites(self.guild, room, &overwrites, (self.actor, None)).await?;
+        Ok(room)
     }
 }
 
@@ -267,14 +317,20 @@ impl Decide for Update<'_> {
         info.position = changes.position.unwrap_or(info.position);
         info.nsfw = changes.nsfw.unwrap_or(info.nsfw);
         info.slowmode_s = changes.slowmode_s.unwrap_or(info.slowmode_s);
+        if info.parent != before.parent {
+            check_parent(decision, guild, &info).await?;
+        }
         if info != before {
             let parent = category(decision, guild, info.parent).await?;
-            let room_id = decision.room(self.channel).await?.room_id.clone();
-            let content = channel_content(&info, parent.as_ref());
-            let content = decision.on_behalf_of(self.actor, "channel.update", None, content)?;
-            decision
-                .append(guild, NewPdu::state(steward, "nexus.channel", room_id.as_str(), content))
-                .await?;
+            put_channel(decision, guild, self.channel, (&info, parent.as_ref()), (self.actor, None)).await?;
+        }
+        if let Some(overwrites) = &changes.overwrites {
+            let (now, wanted) = (decision.overwrites_of(self.channel).await?, collected(overwrites));
+            let is_same = now == decision.checked(guild, &now, wanted.clone()).await?;
+            // What cannot be read is replaced too.
+            if !is_same || decision.overwrites(self.channel).await?.len() > now.len() {
+                decision.replace_overwrites(self.channel, wanted, (self.actor, None)).await?;
+            }
         }
         Ok(())
     }

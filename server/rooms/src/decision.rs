@@ -174,6 +174,12 @@ impl Decision<'_> {
         self.tx.on_durable(move || caches.forget(event));
     }
 
+    /// A room's id, without opening the room.
+    pub(crate) async fn room_id(&self, room: RoomNo) -> Result<OwnedRoomId, RoomsError> {
+        let row = self.tx.row::<RoomTable>(&room).await?.ok_or(Rejection::UnknownRoom)?;
+        OwnedRoomId::try_from(row.room_id).map_err(|_| StoreError::Missing { table: "rooms" }.into())
+    }
+
     /// The room as it stands in this decision.
     pub(crate) async fn room(&mut self, room: RoomNo) -> Result<&mut OpenRoom, RoomsError> {
         if !self.open.contains_key(&room) {

@@ -4,7 +4,7 @@ use nexus_event_store::StoreError;
 use nexus_state_resolution::BuildError;
 use nexus_views::Permissions;
 
-use crate::RoomRefusal;
+use crate::{GuildRefusal, RoomRefusal};
 
 /// Why a command was refused. Nothing was changed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -77,6 +77,9 @@ pub enum Rejection {
     /// What only Matrix has words for.
     #[error(transparent)]
     Room(#[from] RoomRefusal),
+    /// A role, a member or an overwrite is not to be changed so.
+    #[error(transparent)]
+    Guild(#[from] GuildRefusal),
     /// No such room version here.
     #[error("unsupported room version")]
     UnsupportedRoomVersion,

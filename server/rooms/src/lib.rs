@@ -13,12 +13,14 @@ use ruma::{OwnedEventId, OwnedUserId, ServerName, UserId};
 
 mod aliases;
 mod bots;
+mod channel_order;
 mod channels;
 mod content;
 mod create_room;
 mod decision;
 mod error;
 mod forget;
+mod guild_members;
 mod guild_state;
 mod guilds;
 mod invites;
@@ -26,11 +28,14 @@ mod kick_and_ban;
 mod knock;
 mod locks;
 mod membership;
+mod overwrites;
 mod permission;
+mod permission_change;
 mod power;
 mod publish;
 mod redact;
 mod restricted_join;
+mod roles;
 mod room_refusal;
 mod send;
 mod state_checks;
@@ -40,12 +45,16 @@ mod typing;
 mod upgrade;
 
 pub use bots::AddBot;
+pub use channel_order::ChannelMove;
 pub use channels::{ChannelChanges, NewChannel};
 pub use create_room::{CreateRoom, Created, InitialState, Preset};
 pub use error::{Rejection, RoomsError};
+pub use guild_members::MemberChanges;
 pub use guilds::{CreateGuild, GuildChanges};
 pub use invites::{Invite, InviteRow, NewInvite, usable_invite};
+pub use overwrites::NewOverwrite;
 pub use redact::Redact;
+pub use roles::{GuildRefusal, RoleFields};
 pub use room_refusal::RoomRefusal;
 pub use send::SendEvent;
 pub use steward::STEWARD_LOCALPART;
@@ -57,6 +66,8 @@ pub struct Actor {
     pub user: OwnedUserId,
     /// The device (of bots and sessions too): transaction ids are per device.
     pub device: String,
+    /// Why, for the audit log, whatever the command.
+    pub reason: Option<String>,
 }
 
 /// A client's idempotency key: the same command with the same key happens once.

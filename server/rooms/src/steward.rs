@@ -30,7 +30,7 @@ impl Decision<'_> {
         reason: Option<&str>,
         mut content: CanonicalJsonObject,
     ) -> Result<CanonicalJsonObject, RoomsError> {
-        if let Some(reason) = reason {
+        if let Some(reason) = reason.or(actor.reason.as_deref()) {
             content.insert("nexus.reason".to_owned(), CanonicalJsonValue::String(reason.to_owned()));
         }
         let internal = |error: &dyn std::fmt::Display| RoomsError::Internal(error.to_string());

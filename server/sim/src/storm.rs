@@ -104,7 +104,7 @@ fn failed(error: StoreError) -> String {
 
 fn actor(client: usize) -> Actor {
     let user = UserId::parse(format!("@client{client}:sim.example")).expect("the name is well formed");
-    Actor { user, device: "SIM".to_owned() }
+    Actor { user, device: "SIM".to_owned(), reason: None }
 }
 
 /// A guild with its channels, and every client in it.

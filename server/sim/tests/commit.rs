@@ -17,7 +17,8 @@ use ruma::{CanonicalJsonValue, OwnedRoomId, ServerName, UserId};
 const SYNC: Duration = Duration::from_millis(10);
 
 fn actor() -> Actor {
-    Actor { user: UserId::parse("@writer:sim.example").unwrap(), device: "SIM".to_owned() }
+    let user = UserId::parse("@writer:sim.example").unwrap();
+    Actor { user, device: "SIM".to_owned(), reason: None }
 }
 
 fn message(room: &OwnedRoomId, body: String) -> SendEvent {

@@ -15,7 +15,8 @@ fn rooms_made_in_the_same_millisecond_are_different_rooms() {
         let name = ServerName::parse("sim.example").unwrap();
         let engine = MemoryEngine::new(Arc::new(PerfectDisk));
         let server = Server::start(&simulation, &name, engine).await.unwrap();
-        let actor = Actor { user: UserId::parse("@owner:sim.example").unwrap(), device: "SIM".to_owned() };
+        let user = UserId::parse("@owner:sim.example").unwrap();
+        let actor = Actor { user, device: "SIM".to_owned(), reason: None };
         let guild =
             server.rooms.create_guild(&actor, CreateGuild { name: "Guild".to_owned() }).await.unwrap();
         let views = server.rooms.views();

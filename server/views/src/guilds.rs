@@ -1,6 +1,9 @@
 //! Guilds as Discord users see them: channels, roles, members, permissions.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    cmp::Reverse,
+    collections::{BTreeMap, BTreeSet},
+};
 
 use nexus_event_store::{
     RoomNo, Rows, Scan, Snowflake, StoreError, UserNo,
@@ -10,11 +13,10 @@ use nexus_event_store::{
 use ruma::OwnedRoomId;
 
 use crate::{
-    Membership, Reader, ViewError, Views,
+    Membership, Reader, Thread, ViewError, Views,
     permissions::{self, HeldRole, Permissions, Place},
-    project::is_steward,
     rows::{
-        GuildChannels, GuildMemberRow, GuildMembers, GuildOverwrites, GuildRoles, GuildRow, Guilds, Members,
+        GuildChannels, GuildMemberRow, GuildMembers, GuildOverwrites, GuildRoles, GuildRow, Guilds,
         MembershipRow, OverwriteRow, OverwriteTarget, RoleRow, RoomInfo,
     },
     state_keys::member_key,
@@ -65,6 +67,11 @@ pub struct Channel {
     pub last_message_id: Option<Snowflake>,
     /// Permission overwrites.
     pub overwrites: Vec<Overwrite>,
+    /// When the newest pin was pinned, milliseconds since the Unix epoch.
+    pub last_pin_ms: Option<u64>,
+    /// The thread that this is, in the channel that all else here is about (but `id` and `last_message_id`,
+    /// which are the thread's).
+    pub thread: Option<Thread>,
 }
 
 /// A permission overwrite.
@@ -209,24 +216,16 @@ impl Views {
         }))
     }
 
-    /// The guilds that are open to all and whose name has `query` in it (in any case), oldest first.
+    /// The guilds that a user owns.
     ///
     /// # Errors
     /// Store errors.
-    pub async fn discoverable(&self, query: &str, limit: usize) -> Result<Vec<Guild>, ViewError> {
-        let query = query.to_lowercase();
-        let mut found = Vec::new();
-        for (room, row) in self.store.scan::<Guilds>(Scan::prefix::<Guilds>(&())).await? {
-            if found.len() >= limit {
-                break;
-            }
-            if !row.features.iter().any(|feature| feature == DISCOVERABLE) {
-                continue;
-            }
-            let guild = self.guild(room).await?;
-            found.extend(guild.filter(|guild| guild.name.to_lowercase().contains(&query)));
+    pub async fn owned_guilds(&self, user: UserNo) -> Result<Vec<Guild>, ViewError> {
+        let mut owned = Vec::new();
+        for room in self.guilds_of(user).await? {
+            owned.extend(self.guild(room).await?.filter(|guild| guild.owner == user));
         }
-        Ok(found)
+        Ok(owned)
     }
 
     /// The guilds a user is a member of.
@@ -291,6 +290,8 @@ impl Views {
             parent_id,
             last_message_id: last.filter(|id| *id != Snowflake::default()),
             overwrites,
+            last_pin_ms: self.pins(room).await?.first().map(|pin| pin.at_ms),
+            thread: None,
         }))
     }
 
@@ -312,7 +313,8 @@ impl Views {
         let rows = self.store.scan::<GuildRoles>(Scan::prefix::<GuildRoles>(&guild)).await?;
         let mut roles: Vec<Role> =
             rows.into_iter().map(|(_, row)| Role { id: role_snowflake(guild_id, row.id), row }).collect();
-        roles.sort_by_key(|role| (role.row.position, role.id));
+        // Of two at one place the older one, with the smaller id, is the higher.
+        roles.sort_by_key(|role| (role.row.id != 0, role.row.position, Reverse(role.row.id)));
         Ok(roles)
     }
 
@@ -350,28 +352,6 @@ impl Views {
             timeout_until_ms: extra.timeout_until_ms,
             membership,
         })
-    }
-
-    /// Members of a guild by snowflake after `after`; stewards are left out.
-    ///
-    /// # Errors
-    /// Store errors.
-    pub async fn guild_members(
-        &self,
-        guild: RoomNo,
-        after: Option<Snowflake>,
-        limit: usize,
-    ) -> Result<Vec<GuildMember>, ViewError> {
-        let mut members = Vec::new();
-        for ((_, user), row) in self.store.scan::<Members>(Scan::prefix::<Members>(&guild)).await? {
-            if row.membership == Membership::Join && !is_steward(&self.user_id(user).await?) {
-                members.push(self.member(guild, user, row).await?);
-            }
-        }
-        members.retain(|member| after.is_none_or(|after| member.id > after));
-        members.sort_by_key(|member| member.id);
-        members.truncate(limit);
-        Ok(members)
     }
 
     /// What `user` may do in the guild, or in one of its channels.

@@ -11,24 +11,33 @@ use nexus_event_store::{Rows as _, catalogue::Rooms};
 use nexus_state_resolution::RoomVersion;
 use ruma::{OwnedRoomId, OwnedServerName, OwnedUserId, RoomId, ServerName, UserId};
 
+pub mod audit;
 mod directory;
 mod event;
 mod guilds;
 mod hierarchy;
 mod members;
 mod messages;
+pub mod names;
+mod nearest;
 pub mod permissions;
+pub mod pins;
+pub mod polls;
 pub mod project;
 mod reader;
 pub mod rebuild;
 pub mod records;
+mod relations;
 mod rooms;
 pub mod rows;
 pub mod state_keys;
 mod summary;
 pub mod table_list;
+pub mod threads;
 mod timeline;
 mod typing;
+pub mod unread;
+pub mod user_words;
 
 pub use directory::{DirectoryKey, DirectoryPage, DirectoryQuery};
 pub use event::{Caches, Event};
@@ -36,9 +45,12 @@ pub use guilds::{Channel, DISCOVERABLE, Guild, GuildMember, Overwrite, Role, rol
 pub use hierarchy::SpaceChild;
 pub use messages::{Message, Page, ReactionCount, Removed};
 pub use permissions::{Permissions, Place};
+pub use pins::Pin;
 pub use reader::Reader;
+pub use relations::RelationSlice;
 pub use rows::{ChannelKind, Membership, MembershipRow, OverwriteTarget, RoomInfo};
 pub use summary::RoomSummary;
+pub use threads::{Thread, ThreadState};
 pub use timeline::{TimelineItem, TimelineKey, TimelineSlice};
 pub use typing::Typing;
 
@@ -52,6 +64,7 @@ pub struct Views {
     server_name: OwnedServerName,
     caches: Arc<Caches>,
     typing: Arc<Typing>,
+    receipt_news: Arc<unread::ReceiptNews>,
 }
 
 impl Views {
@@ -59,7 +72,8 @@ impl Views {
     #[must_use]
     pub fn new(store: Store, server_name: OwnedServerName) -> Self {
         let typing = Arc::new(Typing::new(store.clone()));
-        Self { store, server_name, caches: Arc::default(), typing }
+        let receipt_news = Arc::new(unread::ReceiptNews::new(store.visible()));
+        Self { store, server_name, caches: Arc::default(), typing, receipt_news }
     }
 
     /// The store that is read.

@@ -3,12 +3,18 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use nexus_event_store::{
-    EventNo, RoomNo, Rows as _, Scan, Snowflake, UserNo, catalogue::RemovedBy, rows::EventPlace,
+    EventNo, RoomNo, Rows as _, Scan, Snowflake, UserNo,
+    catalogue::RemovedBy,
+    rows::{EventPlace, SnowflakeRow},
 };
+use ruma::EventId;
+use serde_json::Value;
 
 use crate::{
     Event, ViewError, Views,
+    project::relation,
     rows::{MessageRow, Messages, Reactions},
+    threads::ThreadMessages,
 };
 
 /// What a redaction took away.
@@ -59,10 +65,72 @@ impl Views {
     /// # Errors
     /// Store errors.
     pub async fn message(&self, room: RoomNo, id: Snowflake) -> Result<Option<Message>, ViewError> {
-        match self.store.row::<Messages>(&(room, id)).await? {
+        if let Some(row) = self.store.row::<Messages>(&(room, id)).await? {
+            return self.assemble(room, id, row).await.map(Some);
+        }
+        let Some(SnowflakeRow::Message(place)) = self.lookup(id).await? else { return Ok(None) };
+        if place.room != room {
+            return Ok(None);
+        }
+        let Some(root) = self.thread_of(&*self.event(place).await?).await? else { return Ok(None) };
+        match self.store.row::<ThreadMessages>(&(room, root, id)).await? {
             Some(row) => self.assemble(room, id, row).await.map(Some),
             None => Ok(None),
         }
+    }
+
+    /// The root of the thread that a message is (or was) in.
+    ///
+    /// # Errors
+    /// Store errors.
+    pub async fn thread_of(&self, event: &Event) -> Result<Option<EventNo>, ViewError> {
+        if let Some(by) = event.redacted_by {
+            let removed = self.removed_by(EventPlace { room: event.room, event: by }).await?;
+            let Some(Removed::ThreadMessage(_, root)) = removed else { return Ok(None) };
+            return Ok(match self.lookup(root).await? {
+                Some(SnowflakeRow::Message(place)) => Some(place.event),
+                _ => None,
+            });
+        }
+        let content: Value = event.pdu.content_as().unwrap_or_default();
+        let Some(("m.thread", root)) = relation(&content) else { return Ok(None) };
+        let Ok(root) = <&EventId>::try_from(root) else { return Ok(None) };
+        let place = self.reader().place(root).await?;
+        Ok(place.filter(|place| place.room == event.room && place.event < event.no).map(|place| place.event))
+    }
+
+    /// A page of a thread's messages, newest first.
+    ///
+    /// # Errors
+    /// Store errors.
+    pub async fn messages_in_thread(
+        &self,
+        room: RoomNo,
+        root: EventNo,
+        page: Page,
+        limit: usize,
+    ) -> Result<Vec<Message>, ViewError> {
+        let all = Scan::prefix::<ThreadMessages>(&(room, root));
+        let key = |id: Snowflake| (room, root, id);
+        let scans = match page {
+            Page::Newest => vec![all.reverse().limit(limit)],
+            Page::Before(id) => vec![all.until::<ThreadMessages>(&key(id)).reverse().limit(limit)],
+            Page::After(id) => vec![all.after::<ThreadMessages>(&key(id)).limit(limit)],
+            Page::Around(id) => vec![
+                all.clone().from::<ThreadMessages>(&key(id)).limit(limit / 2 + 1),
+                all.until::<ThreadMessages>(&key(id)).reverse().limit(limit / 2),
+            ],
+        };
+        let mut rows = Vec::new();
+        for scan in scans {
+            rows.extend(self.store.scan::<ThreadMessages>(scan).await?);
+        }
+        rows.sort_unstable_by_key(|((_, _, id), _)| std::cmp::Reverse(*id));
+        let mut messages = Vec::with_capacity(rows.len());
+        for ((_, _, id), row) in rows {
+            messages.push(self.assemble(room, id, row).await?);
+        }
+        Ok(messages)
     }
 
     /// The message that an event is, if it is one that is shown.
@@ -160,7 +228,12 @@ impl Views {
     /// Store errors.
     pub async fn edit_of(&self, event: &Event) -> Result<Option<Arc<Event>>, ViewError> {
         let Some(id) = event.snowflake else { return Ok(None) };
-        let row = self.store.row::<Messages>(&(event.room, id)).await?;
+        let mut row = self.store.row::<Messages>(&(event.room, id)).await?;
+        if row.is_none()
+            && let Some(root) = self.thread_of(event).await?
+        {
+            row = self.store.row::<ThreadMessages>(&(event.room, root, id)).await?;
+        }
         match row.and_then(|row| row.edit) {
             Some(edit) => self.event(EventPlace { room: event.room, event: edit.event }).await.map(Some),
             None => Ok(None),

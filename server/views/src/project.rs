@@ -9,12 +9,21 @@ use nexus_state_resolution::Pdu;
 use ruma::UserId;
 use serde_json::Value;
 
-use crate::rows::{Infos, RoomInfo};
+use crate::{
+    polls::is_start,
+    rows::{Infos, MessageRow, Messages, RoomInfo},
+};
 
+mod audit;
 mod guild;
 mod member;
+mod mention;
 mod message;
+mod names;
+mod pins;
+mod poll;
 mod redaction;
+mod thread;
 
 pub use redaction::project_redaction;
 
@@ -40,7 +49,7 @@ pub struct NewEvent<'a> {
 /// The event types that are shown as messages and get a snowflake.
 #[must_use]
 pub fn is_message_type(event_type: &str) -> bool {
-    matches!(event_type, "m.room.message" | "m.sticker" | "m.room.encrypted" | "m.poll.start")
+    matches!(event_type, "m.room.message" | "m.sticker" | "m.room.encrypted") || is_start(event_type)
 }
 
 /// Whether `user` is a server's steward: the localpart is reserved everywhere (design §3).
@@ -62,27 +71,64 @@ pub fn relation(content: &Value) -> Option<(&str, &str)> {
 /// Store errors.
 pub async fn project(tx: &Tx, event: NewEvent<'_>) -> Result<(), StoreError> {
     let content: Value = event.pdu.content_as().unwrap_or(Value::Null);
+    audit::project(tx, event, &content).await?;
     let Some(state_key) = event.pdu.state_key() else {
         return message::project(tx, event, &content).await;
     };
+    if let Some(snowflake) = event.snowflake {
+        notice(tx, event, snowflake, &content).await?;
+    }
     if !event.is_current_state {
         return Ok(());
     }
     match (event.pdu.event_type(), state_key) {
         ("m.room.member", user) => member::project(tx, event, user, &content).await,
-        ("m.room.name", "") => change_info(tx, event.room, |info| info.name = text(&content, "name")).await,
+        ("m.room.name", "") => {
+            names::guild_renamed(tx, event.room, text(&content, "name")).await?;
+            change_info(tx, event.room, |info| info.name = text(&content, "name")).await
+        }
         ("m.room.topic", "") => {
             change_info(tx, event.room, |info| info.topic = text(&content, "topic")).await
         }
+        ("m.room.pinned_events", "") => pins::project(tx, event, &content).await,
         // Anyone may write any state into a room of their own: only a steward's makes it a guild.
         (kind, _) if kind.starts_with("nexus.") && !is_steward(event.pdu.sender()) => Ok(()),
-        ("nexus.guild", "") => guild::project_guild(tx, event, &content).await,
+        ("nexus.guild", "") => {
+            names::guild_changes(tx, event.room, &content).await?;
+            guild::project_guild(tx, event, &content).await
+        }
         ("nexus.channel", channel) => guild::project_channel(tx, event, channel, &content).await,
         ("nexus.role", key) => guild::project_role(tx, event, key, &content).await,
-        ("nexus.member", key) => guild::project_member(tx, event, key, &content).await,
+        ("nexus.member", key) => {
+            names::nick(tx, event.room, key, &content).await?;
+            guild::project_member(tx, event, key, &content).await
+        }
         ("nexus.overwrite", key) => guild::project_overwrite(tx, event, key, &content).await,
+        ("nexus.thread", root) => thread::project(tx, event, root, &content).await,
         _ => Ok(()),
     }
+}
+
+/// A state event that is shown as a message, by whoever the steward made it for.
+async fn notice(
+    tx: &Tx,
+    event: NewEvent<'_>,
+    snowflake: Snowflake,
+    content: &Value,
+) -> Result<(), StoreError> {
+    let author = match requested_by(event.pdu.sender(), content) {
+        Some(user) => tx.intern_user(user).await?,
+        None => event.sender,
+    };
+    tx.put::<Messages>(&(event.room, snowflake), &MessageRow { event: event.no, author, edit: None });
+    Ok(())
+}
+
+/// The member whose request a steward's event carries out.
+#[must_use]
+pub fn requested_by<'a>(sender: &UserId, content: &'a Value) -> Option<&'a str> {
+    let user = content.get("nexus.actor")?.get("user")?.as_str()?;
+    (is_steward(sender) && UserId::parse(user).is_ok()).then_some(user)
 }
 
 /// Changes a room's row at a glance.
@@ -109,4 +155,10 @@ pub(crate) fn bits(content: &Value, field: &str) -> u64 {
         Some(Value::Number(number)) => number.as_u64().unwrap_or(0),
         _ => 0,
     }
+}
+
+/// The strings of a list.
+pub(crate) fn strings(content: &Value, field: &str) -> Vec<String> {
+    let items = content.get(field).and_then(Value::as_array);
+    items.into_iter().flatten().filter_map(Value::as_str).map(str::to_owned).collect()
 }

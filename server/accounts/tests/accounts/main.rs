@@ -2,10 +2,12 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+mod administration;
 mod applications;
 mod records;
 mod registration;
 mod revocation;
 mod scheduling;
+mod second_factor;
 mod sessions;
 mod world;

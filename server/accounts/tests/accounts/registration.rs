@@ -83,7 +83,7 @@ async fn bad_names_and_passwords_are_refused_precisely() {
         "{error}"
     );
     assert!(matches!(refuse("nexus", PASSWORD).await, AccountError::Reserved));
-    assert!(matches!(refuse("alice", "").await, AccountError::WeakPassword));
+    assert!(matches!(refuse("alice", "").await, AccountError::WeakPassword { .. }));
     let error = refuse("alice", &"x".repeat(1025)).await;
     assert!(matches!(error, AccountError::FieldTooLong { field: "password", bytes_max: 1024 }), "{error}");
     let session = Some(SessionRequest { device_id: Some("a\0b".to_owned()), ..SessionRequest::default() });
@@ -182,6 +182,6 @@ async fn an_email_address_logs_in_and_belongs_to_one_account() {
     let session =
         server.accounts.login(login_request("alice@example.org", PASSWORD, "D", false)).await.unwrap();
     assert_eq!(session.login.user, registered.account.user);
-    server.accounts.deactivate(registered.account.user).await.unwrap();
+    server.accounts.deactivate(registered.account.user, false).await.unwrap();
     server.accounts.register(with_email("bob", "alice@example.org")).await.unwrap();
 }

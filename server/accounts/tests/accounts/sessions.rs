@@ -256,7 +256,7 @@ async fn a_deactivated_user_is_out() {
     let alice = server.join("alice").await.user;
     let session = server.login("alice", "D", true).await;
     assert!(server.is_good(&session.access_token).await);
-    server.accounts.deactivate(alice).await.unwrap();
+    server.accounts.deactivate(alice, false).await.unwrap();
     assert!(!server.is_good(&session.access_token).await);
     let error = server.accounts.login(login_request("alice", PASSWORD, "D", false)).await.unwrap_err();
     assert!(matches!(error, AccountError::Deactivated));

@@ -114,6 +114,26 @@ impl Fixture {
         Self::start(engine, self.disk, self.config, self.clock, self.starts + 1).await
     }
 
+    /// An empty server with open registration, set up by what it runs in.
+    pub(crate) async fn with_world(change: impl FnOnce(&mut AccountsConfig, World)) -> Self {
+        let server = Self::new().await;
+        let world = server.store.world().clone();
+        server.restarted_with(|config| change(config, world)).await
+    }
+
+    /// The same server started again with other settings.
+    pub(crate) async fn restarted_with(mut self, change: impl FnOnce(&mut AccountsConfig)) -> Self {
+        change(&mut self.config);
+        self.restarted().await
+    }
+
+    /// The parameters of the one password hash on disk.
+    pub(crate) fn password_cost_on_disk(&self) -> String {
+        let disk = String::from_utf8_lossy(&self.disk_bytes()).into_owned();
+        let (_, rest) = disk.split_once("$argon2id$v=19$").unwrap();
+        rest.split('$').next().unwrap().to_owned()
+    }
+
     async fn start(
         engine: MemoryEngine,
         disk: HeldDisk,

@@ -63,10 +63,11 @@ pub(super) async fn show(State(parts): State<AdminParts>, Path(name): Path<Strin
         .await?
         .into_iter()
         .map(
-            |device| json!({ "id": device.id, "name": device.display_name, "created_ms": device.created_ms }),
+            |device| json!({ "id": device.id, "name": device.display_name, "created_ms": device.created_ms, "last_used_ms": device.last_used_ms }),
         )
         .collect();
     user["devices"] = devices.into();
+    user["second_factor"] = parts.accounts.has_second_factor(account.user).await?.into();
     Ok(Json(user))
 }
 
@@ -90,10 +91,32 @@ pub(super) async fn reset_password(
     Ok(Json(json!({ "user_id": account.user_id, "sessions_revoked": !body.keep_sessions })))
 }
 
-pub(super) async fn deactivate(State(parts): State<AdminParts>, Path(name): Path<String>) -> Reply {
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Deactivation {
+    #[serde(default)]
+    erase: bool,
+}
+
+pub(super) async fn deactivate(
+    State(parts): State<AdminParts>,
+    Path(name): Path<String>,
+    Json(body): Json<Deactivation>,
+) -> Reply {
     let account = find(&parts, &name).await?;
-    parts.accounts.deactivate(account.user).await?;
+    if let Some(guild) = parts.views.owned_guilds(account.user).await?.first() {
+        let id = guild.id;
+        let message = format!("{name} owns the guild {} ({id}), which must be handed over first", guild.name);
+        return Err(Refusal::conflict(message));
+    }
+    parts.accounts.deactivate(account.user, body.erase).await?;
     shown(&parts, &account).await
+}
+
+pub(super) async fn remove_second_factor(State(parts): State<AdminParts>, Path(name): Path<String>) -> Reply {
+    let account = find(&parts, &name).await?;
+    let removed = parts.accounts.remove_second_factor(account.user).await?;
+    Ok(Json(json!({ "user_id": account.user_id, "removed": removed })))
 }
 
 #[derive(Deserialize)]
@@ -140,7 +163,7 @@ pub(super) async fn revoke_sessions(State(parts): State<AdminParts>, Path(name):
     Ok(Json(json!({ "user_id": account.user_id, "revoked": count })))
 }
 
-async fn find(parts: &AdminParts, name: &str) -> Result<Account, Refusal> {
+pub(super) async fn find(parts: &AdminParts, name: &str) -> Result<Account, Refusal> {
     let found = parts.accounts.account_by_name(name).await?;
     found.ok_or_else(|| Refusal::not_found(format!("{name}: no such user")))
 }
@@ -160,6 +183,8 @@ fn user_json(account: &Account) -> Value {
         "bot": account.is_bot(),
         "deactivated": account.deactivated,
         "email": account.email,
+        "email_verified": account.email_verified,
+        "erased": account.erased,
         "created_ms": account.created_ms,
     })
 }

@@ -6,26 +6,25 @@ use std::sync::Arc;
 
 use axum::{Json, extract::State};
 use nexus_accounts::{AccountError, Accounts, Device, Login};
+use ruma::CanonicalJsonValue;
 use serde_json::{Value, json};
 
-use super::login::named_user;
 use crate::{
     auth::Auth,
     body::{Fields, OptionalBody},
+    confirm::confirm,
     error::ApiError,
     path::Segments,
-    uia::{Attempt, Failure, Operation, UiaSessions},
+    uia::{Operation, UiaSessions},
 };
 
-const STAGES: [&str; 1] = ["m.login.password"];
-
-/// When and from where a device was last seen is not recorded; clients such as matrix-nio want the keys.
+/// From where a device was last seen is not recorded; clients such as matrix-nio want the key.
 fn device_json(device: &Device) -> Value {
     json!({
         "device_id": device.id,
         "display_name": device.display_name,
         "last_seen_ip": null,
-        "last_seen_ts": null,
+        "last_seen_ts": device.last_used_ms,
     })
 }
 
@@ -72,7 +71,10 @@ pub(crate) async fn delete(
     Segments(id): Segments<String>,
     OptionalBody(mut body): OptionalBody,
 ) -> Result<Json<Value>, ApiError> {
-    delete_all(&accounts, &sessions, &login, body.object("auth")?, &[id]).await
+    let auth = body.object("auth")?;
+    // The device is in the path, so it is part of what is confirmed.
+    body.0.insert("device".to_owned(), CanonicalJsonValue::String(id.clone()));
+    delete_all(&accounts, &sessions, &login, (&body, auth), &[id]).await
 }
 
 /// Deletes several devices.
@@ -83,44 +85,19 @@ pub(crate) async fn delete_several(
     mut body: Fields,
 ) -> Result<Json<Value>, ApiError> {
     let auth = body.object("auth")?;
-    let ids = body.strings("devices")?;
-    delete_all(&accounts, &sessions, &login, auth, &ids).await
+    let ids = body.clone().strings("devices")?;
+    delete_all(&accounts, &sessions, &login, (&body, auth), &ids).await
 }
 
 async fn delete_all(
     accounts: &Accounts,
     sessions: &UiaSessions,
     login: &Login,
-    auth: Option<Fields>,
+    (body, auth): (&Fields, Option<Fields>),
     ids: &[String],
 ) -> Result<Json<Value>, ApiError> {
-    let operation = Operation::DeleteDevices(login.user);
-    let attempt = sessions.attempt(operation, auth, &STAGES)?;
-    let attempt = check_password(accounts, sessions, login, attempt).await?;
+    let passed = confirm(accounts, sessions, login, Operation::DeleteDevices(login.user), body, auth).await?;
     accounts.delete_devices(login.user, ids).await?;
-    sessions.finish(attempt);
+    sessions.finish(passed);
     Ok(Json(json!({})))
-}
-
-/// Runs the password stage: it must be the password of the one who asks.
-async fn check_password(
-    accounts: &Accounts,
-    sessions: &UiaSessions,
-    login: &Login,
-    mut attempt: Attempt,
-) -> Result<Attempt, ApiError> {
-    let named = named_user(&mut attempt.fields)?;
-    let password = attempt.fields.required_string("password")?;
-    let account = accounts.account_by_name(&named).await?;
-    if account.is_some_and(|account| account.user != login.user) {
-        return Err(ApiError::forbidden("another user's device"));
-    }
-    match accounts.check_password(login.user, &password).await {
-        Ok(()) => Ok(attempt),
-        Err(AccountError::WrongPassword) => {
-            let failure = Failure { errcode: "M_FORBIDDEN", message: "wrong username or password" };
-            Err(sessions.refuse(Operation::DeleteDevices(login.user), attempt, &STAGES, failure))
-        }
-        Err(error) => Err(error.into()),
-    }
 }

@@ -1,6 +1,7 @@
 //! `GET` and `POST /_matrix/client/v3/login`
 //!
 //! **Source**: Matrix v1.19, client-server API, "Login". Only `m.login.password` is known.
+//! Matrix has no stage for a second factor here: who has one writes its code behind the password.
 
 use axum::{Json, extract::State};
 use nexus_accounts::{Accounts, LoginRequest, Session, SessionRequest};
@@ -26,7 +27,7 @@ pub(crate) async fn login(
     let login = named_user(&mut body)?;
     let password = body.required_string("password")?;
     let session = session_request(&mut body)?;
-    let session = accounts.login(LoginRequest { login, password, session }).await?;
+    let session = accounts.login_in_one_step(LoginRequest { login, password, session }).await?;
     Ok(Json(session_fields(&session).into()))
 }
 

@@ -17,7 +17,7 @@ use crate::{
     body::Fields,
     error::ApiError,
     query::Params,
-    uia::{Attempt, Failure, Operation, UiaSessions},
+    uia::{Failure, Note, Operation, Passed, Request, Step, UiaSessions},
 };
 
 const DUMMY: &str = "m.login.dummy";
@@ -42,6 +42,7 @@ pub(crate) async fn register(
         Some(_) => return Err(ApiError::invalid_param("kind must be user or guest")),
     }
     let auth = body.object("auth")?;
+    let asked = body.clone();
     let username = body.string("username")?;
     let password = body.string("password")?;
     let inhibit_login = body.boolean("inhibit_login")?;
@@ -49,39 +50,67 @@ pub(crate) async fn register(
     if let Some(username) = &username {
         accounts.check_username(username).await?;
     }
-    let (attempt, invite) = pass_stage(&accounts, &sessions, auth).await?;
+    let (passed, invite) = pass_stages(&accounts, &sessions, &asked, auth).await?;
     let password = password.ok_or_else(|| ApiError::missing_param("password"))?;
     let session = (!inhibit_login).then_some(session);
     let registered =
         accounts.register(NewAccount { username, password, email: None, invite, session }).await?;
-    sessions.finish(attempt);
+    sessions.finish(passed);
     Ok(Json(match &registered.session {
         Some(session) => session_fields(session).into(),
         None => json!({ "user_id": registered.account.user_id }),
     }))
 }
 
-/// Runs the one stage there is; gives the invite code that it needed.
-async fn pass_stage(
+/// Runs a stage; gives the invite code or token that was needed.
+async fn pass_stages(
     accounts: &Accounts,
     sessions: &UiaSessions,
+    body: &Fields,
     auth: Option<Fields>,
-) -> Result<(Attempt, Option<String>), ApiError> {
-    let stages = match accounts.requirement().await? {
-        Requirement::Nothing => [DUMMY],
-        Requirement::Invite | Requirement::SetupToken => [TOKEN],
+) -> Result<(Passed, Option<String>), ApiError> {
+    let flow = match accounts.requirement().await? {
+        Requirement::Nothing => vec![DUMMY],
+        Requirement::Invite | Requirement::SetupToken => vec![TOKEN],
         Requirement::Closed => return Err(AccountError::RegistrationClosed.into()),
     };
-    let mut attempt = sessions.attempt(Operation::Register, auth, &stages)?;
-    if attempt.stage == DUMMY {
-        return Ok((attempt, None));
-    }
-    let token = attempt.fields.required_string("token")?;
-    if !accounts.is_valid_invite(&token).await? {
-        let failure = Failure { errcode: "M_UNAUTHORIZED", message: "the token is not valid" };
-        return Err(sessions.refuse(Operation::Register, attempt, &stages, failure));
-    }
-    Ok((attempt, Some(token)))
+    let request = Request::new(Operation::Register, vec![flow], body);
+    let passed = match sessions.attempt(&request, auth)? {
+        Step::Passed(passed) => passed,
+        Step::Try(mut attempt) if attempt.stage == TOKEN => {
+            let token = attempt.fields.required_string("token")?;
+            if !accounts.is_valid_invite(&token).await? {
+                let failure = Failure { errcode: "M_UNAUTHORIZED", message: "the token is not valid" };
+                return Err(sessions.refuse(&request, attempt, failure));
+            }
+            sessions.pass(&request, attempt, Some(Note::Token(token)))?
+        }
+        Step::Try(attempt) => sessions.pass(&request, attempt, None)?,
+    };
+    let token = passed.notes.iter().find_map(|note| match note {
+        Note::Token(token) => Some(token.clone()),
+        Note::Address { .. } => None,
+    });
+    Ok((passed, token))
+}
+
+/// The query of a token check.
+#[derive(Deserialize)]
+pub(crate) struct Token {
+    token: Option<String>,
+}
+
+/// Whether somebody could register with a token at present.
+pub(crate) async fn token_validity(
+    State(accounts): State<Accounts>,
+    Params(Token { token }): Params<Token>,
+) -> Result<Json<Value>, ApiError> {
+    let token = token.ok_or_else(|| ApiError::missing_param("token"))?;
+    let valid = match accounts.requirement().await? {
+        Requirement::Invite | Requirement::SetupToken => accounts.is_valid_invite(&token).await?,
+        Requirement::Nothing | Requirement::Closed => false,
+    };
+    Ok(Json(json!({ "valid": valid })))
 }
 
 /// The query of an availability check.

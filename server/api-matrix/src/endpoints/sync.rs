@@ -9,7 +9,7 @@
 use std::time::Duration;
 
 use axum::extract::State;
-use nexus_accounts::{Accounts, Login};
+use nexus_accounts::{Accounts, Login, SessionMark};
 use nexus_event_store::{
     feed::{Subscriber, Topic},
     world::World,
@@ -71,7 +71,8 @@ pub(crate) async fn get(
         return Ok(JsonText(first.write(moment.token)));
     }
     let timeout = Duration::from_millis(query.timeout).min(TIMEOUT_MAX);
-    let (answer, moment) = wait(client, &world, moment, timeout).await?;
+    let session = token.session(&accounts).await?;
+    let (answer, moment) = wait(client, session, &world, moment, timeout).await?;
     // Who was logged out while waiting hears nothing more.
     token.check_again(&accounts).await?;
     Ok(JsonText(answer.write(moment.token)))
@@ -91,6 +92,7 @@ async fn filter(accounts: &Accounts, login: &Login, text: Option<&str>) -> Resul
 /// Waits until there is something to tell after `seen`, or `timeout` is over.
 async fn wait(
     mut client: Client<'_>,
+    mut session: SessionMark,
     world: &World,
     seen: Moment,
     timeout: Duration,
@@ -118,6 +120,9 @@ async fn wait(
             biased;
             () = subscriber.changed() => {}
             () = &mut late => is_late = true,
+        }
+        if !client.accounts.is_live(&mut session).await? {
+            return Err(ApiError::unknown_token());
         }
     }
 }

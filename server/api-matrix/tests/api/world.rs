@@ -173,12 +173,18 @@ impl Server {
         config.registration = Registration::Open;
         config.password_cost = PasswordCost::Minimum;
         configure(&mut config);
+        let accounts_limits = config.limits.clone();
         let media = Media::new(store.clone(), Blobs::in_memory(), MediaConfig { upload_bytes_max: 1 << 20 });
         let accounts = Accounts::new(store, config);
         let profiles = Arc::new(AccountProfiles(accounts.clone()));
         let rooms_config = RoomsConfig { default_version: RoomVersion::V12 };
         let rooms = Rooms::new(views.clone(), Arc::new(TestSigner::new()), profiles, rooms_config);
-        let config = MatrixConfig { public_url: "http://a.example".to_owned(), public_directory: false };
+        let config = MatrixConfig {
+            public_url: "http://a.example".to_owned(),
+            limits: accounts_limits,
+            shared_secret: Some("sesame".to_owned()),
+            public_directory: false,
+        };
         Self { router: router(MatrixApi::new(rooms, views, accounts, media, config)), clock }
     }
 

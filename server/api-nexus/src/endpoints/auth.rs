@@ -1,16 +1,18 @@
-//! `POST /auth/register`, `/auth/login`, `/auth/refresh`, `/auth/logout`: the contract's own calls.
+//! `POST /auth/register`, `/auth/login`, `/auth/mfa/totp`, `/auth/refresh`, `/auth/logout`, `/auth/logout/all`:
+//! the contract's own calls, and Discord's second step of a login.
 //!
 //! **Shapes**: `{user, access_token, refresh_token, expires_in}`; `expires_in` in seconds.
 
 use axum::{Json, extract::State, http::StatusCode};
-use nexus_accounts::{Accounts, LoginRequest, NewAccount, Session, SessionRequest};
+use nexus_accounts::{AccountError, Accounts, LoginRequest, NewAccount, Session, SessionRequest};
 use serde_json::{Value, json};
 
 use crate::{auth::Caller, body, error::ApiError, form, objects::Objects};
 
 const NAME_CHARS: usize = 255;
-const PASSWORD_CHARS: usize = 512;
+pub(crate) const PASSWORD_CHARS: usize = 1024;
 const TOKEN_CHARS: usize = 512;
+const CODE_CHARS: usize = 32;
 
 fn session_request() -> SessionRequest {
     SessionRequest { refreshable: true, ..SessionRequest::default() }
@@ -53,7 +55,31 @@ pub(crate) async fn login(
         password: form.required_text("password", 1..=PASSWORD_CHARS),
         session: session_request(),
     })?;
-    let session = accounts.login(request).await?;
+    match accounts.login(request).await {
+        Ok(session) => Ok(Json(tokens(&objects, session).await?)),
+        // The password was right; the answer is Discord's to a login that needs a second step.
+        Err(AccountError::SecondFactorRequired { ticket }) => Ok(Json(json!({
+            "mfa": true,
+            "totp": true,
+            "sms": false,
+            "backup": true,
+            "ticket": ticket.0,
+            "access_token": null,
+        }))),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// The second step of a login: a code of the app, or a recovery code.
+pub(crate) async fn login_with_code(
+    State(accounts): State<Accounts>,
+    State(objects): State<Objects>,
+    body::Json(body): body::Json,
+) -> Result<Json<Value>, ApiError> {
+    let (ticket, code) = form::read(&body, |form| {
+        (form.required_text("ticket", 1..=TOKEN_CHARS), form.required_text("code", 1..=CODE_CHARS))
+    })?;
+    let session = accounts.login_with_ticket(&ticket, &code).await?;
     Ok(Json(tokens(&objects, session).await?))
 }
 
@@ -65,6 +91,16 @@ pub(crate) async fn refresh(
     let token = form::read(&body, |form| form.required_text("refresh_token", 1..=TOKEN_CHARS))?;
     let session = accounts.refresh(&token).await?;
     Ok(Json(tokens(&objects, session).await?))
+}
+
+/// Ends every session of the caller, this one too.
+pub(crate) async fn logout_all(
+    State(accounts): State<Accounts>,
+    caller: Caller,
+) -> Result<StatusCode, ApiError> {
+    caller.no_bots()?;
+    accounts.logout_all(caller.user()).await?;
+    Ok(StatusCode::NO_CONTENT)
 }
 
 pub(crate) async fn logout(State(accounts): State<Accounts>, caller: Caller) -> Result<StatusCode, ApiError> {

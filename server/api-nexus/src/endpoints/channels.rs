@@ -9,6 +9,7 @@ use serde_json::Value;
 use crate::{
     auth::Caller,
     body,
+    endpoints::overwrites::OverwriteForm,
     error::{ApiError, Unknown},
     form::{self, Form},
     objects::{
@@ -30,6 +31,7 @@ pub(crate) struct ChannelForm {
     pub(crate) position: Option<i64>,
     pub(crate) nsfw: Option<bool>,
     pub(crate) slowmode_s: Option<u32>,
+    pub(crate) overwrites: Option<Vec<OverwriteForm>>,
 }
 
 impl ChannelForm {
@@ -53,6 +55,7 @@ impl ChannelForm {
             slowmode_s: form
                 .integer("rate_limit_per_user", 0..=SLOWMODE_S)
                 .and_then(|seconds| u32::try_from(seconds).ok()),
+            overwrites: OverwriteForm::read_all(form),
         }
     }
 }
@@ -74,7 +77,10 @@ pub(crate) async fn get(
     path: Path,
 ) -> Result<Json<Value>, ApiError> {
     let channel = objects.channel_of(path.id("channel_id")?, caller.user(), Permissions::NONE).await?;
-    Ok(Json(channel_json(&channel)))
+    let held = objects.views.permissions(channel.guild, Some(channel.room), caller.user()).await?;
+    let mut object = channel_json(&channel);
+    object["permissions"] = held.0.to_string().into();
+    Ok(Json(object))
 }
 
 pub(crate) async fn patch(
@@ -85,8 +91,8 @@ pub(crate) async fn patch(
     path: Path,
     body::Json(body): body::Json,
 ) -> Result<Json<Value>, ApiError> {
-    let wanted = Permissions::MANAGE_CHANNELS;
-    let channel = objects.channel_of(path.id("channel_id")?, caller.user(), wanted).await?;
+    let channel = objects.channel_of(path.id("channel_id")?, caller.user(), Permissions::NONE).await?;
+    let guild = objects.guild_of(channel.guild_id, caller.user()).await?;
     let given = form::read(&body, |form| {
         let given = ChannelForm::read(form);
         if given.kind.is_some_and(|kind| kind != channel.info.kind) {
@@ -106,6 +112,10 @@ pub(crate) async fn patch(
         position: given.position,
         nsfw: given.nsfw,
         slowmode_s: given.slowmode_s,
+        overwrites: match &given.overwrites {
+            Some(forms) => Some(objects.new_overwrites((&guild, Some(&channel)), forms).await?),
+            None => None,
+        },
     };
     rooms.update_channel(&caller.actor(), channel.room, changes).await?;
     let changed = views.channel(channel.room).await?.ok_or(ApiError::Unknown(Unknown::Channel))?;

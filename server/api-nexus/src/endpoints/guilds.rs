@@ -1,5 +1,5 @@
 //! `POST /guilds`, `GET|PATCH|DELETE /guilds/{guild_id}`, `GET|POST /guilds/{guild_id}/channels`,
-//! `GET /guilds/{guild_id}/roles`, `GET /guilds/{guild_id}/invites`.
+//! `GET /guilds/{guild_id}/invites`.
 
 use axum::{Json, extract::State, http::StatusCode};
 use nexus_rooms::{CreateGuild, GuildChanges, NewChannel, Rooms};
@@ -115,19 +115,14 @@ pub(crate) async fn create_channel(
         position: wanted.position,
         nsfw: wanted.nsfw.unwrap_or(false),
         slowmode_s: wanted.slowmode_s.unwrap_or(0),
+        overwrites: match &wanted.overwrites {
+            Some(forms) => Some(objects.new_overwrites((&guild, None), forms).await?),
+            None => None,
+        },
     };
     let room = rooms.create_channel(&caller.actor(), guild.room, new).await?;
     let channel = views.channel(room).await?.ok_or(ApiError::Unknown(Unknown::Channel))?;
     Ok((StatusCode::CREATED, Json(channel_json(&channel))))
-}
-
-pub(crate) async fn roles(
-    State(objects): State<Objects>,
-    caller: Caller,
-    path: Path,
-) -> Result<Json<Value>, ApiError> {
-    let guild = objects.guild_of(path.id("guild_id")?, caller.user()).await?;
-    Ok(Json(objects.roles(guild.room).await?.into()))
 }
 
 pub(crate) async fn invites(

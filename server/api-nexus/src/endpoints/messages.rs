@@ -3,12 +3,11 @@
 use axum::{
     Json,
     extract::{FromRef, Request, State},
-    http::{HeaderMap, StatusCode},
+    http::StatusCode,
 };
 use nexus_media::Media;
 use nexus_rooms::{Redact, Rooms, SendEvent};
 use nexus_views::{Channel, Message, Page, Permissions, Views};
-use percent_encoding::percent_decode_str;
 use serde_json::Value;
 
 use crate::{
@@ -24,8 +23,6 @@ use crate::{
     objects::{Objects, message},
     params::{Path, Query},
 };
-
-const REASON_CHARS: usize = 512;
 
 /// What sending and editing take.
 #[derive(Clone)]
@@ -212,23 +209,15 @@ pub(crate) async fn delete(
     State(objects): State<Objects>,
     caller: Caller,
     path: Path,
-    headers: HeaderMap,
 ) -> Result<StatusCode, ApiError> {
     let channel = objects.channel_of(path.id("channel_id")?, caller.user(), Permissions::NONE).await?;
     let message = objects.message_of(&channel, path.id("message_id")?).await?;
     let redact = Redact {
         room: channel.room_id.clone(),
         event_id: message.event.pdu.event_id().to_owned(),
-        reason: audit_reason(&headers),
+        reason: caller.reason(),
         txn: None,
     };
     rooms.redact(&caller.actor(), redact).await?;
     Ok(StatusCode::NO_CONTENT)
-}
-
-/// Why a moderator acts, percent-encoded in a header.
-fn audit_reason(headers: &HeaderMap) -> Option<String> {
-    let value = headers.get("x-audit-log-reason")?.to_str().ok()?;
-    let reason = percent_decode_str(value).decode_utf8().ok()?;
-    Some(reason.chars().filter(|character| *character != '\0').take(REASON_CHARS).collect())
 }

@@ -32,12 +32,21 @@ fn the_table_of_rejections() {
         R::BadField { field: "topic", problem: "too odd".to_owned() },
         R::EventTooLarge { bytes: 70_000, limit: 65_536 },
         R::FieldTooLong { field: "type", bytes: 300, limit: 255 },
+        R::Guild(GuildRefusal::UnknownRole),
+        R::Guild(GuildRefusal::UnknownMember),
+        R::Guild(GuildRefusal::UnknownOverwrite),
+        R::Guild(GuildRefusal::InvalidRole),
+        R::Guild(GuildRefusal::RoleTooHigh),
+        R::Guild(GuildRefusal::MemberTooHigh),
+        R::Guild(GuildRefusal::OnlyAdministrators),
         R::DuplicateReaction,
         R::UnsupportedRoomVersion,
         R::RoomInUse,
         R::NotTextChannel,
         R::EmptyMessage,
         R::TooMany { what: "channels", limit: 500 },
+        R::TooMany { what: "roles", limit: 250 },
+        R::TooMany { what: "permission overwrites", limit: 100 },
         R::TooMany { what: "reactions", limit: 20 },
         R::InvalidState { reason: "no".to_owned() },
     ];
@@ -57,12 +66,21 @@ fn the_table_of_rejections() {
         BadField { field: "topic", problem: "too odd" } → 400 50035 Invalid Form Body {"topic":{"_errors":[{"code":"BASE_TYPE_BAD","message":"too odd"}]}}
         EventTooLarge { bytes: 70000, limit: 65536 } → 413 40005 Request entity too large
         FieldTooLong { field: "type", bytes: 300, limit: 255 } → 400 50035 Invalid Form Body {"type":{"_errors":[{"code":"BASE_TYPE_MAX_LENGTH","message":"Has 300 bytes, which is too many."}]}}
+        Guild(UnknownRole) → 404 10011 Unknown Role
+        Guild(UnknownMember) → 404 10007 Unknown Member
+        Guild(UnknownOverwrite) → 404 10009 Unknown permission overwrite
+        Guild(InvalidRole) → 400 50028 Invalid Role
+        Guild(RoleTooHigh) → 403 50013 Missing Permissions
+        Guild(MemberTooHigh) → 403 50013 Missing Permissions
+        Guild(OnlyAdministrators) → 403 50013 Missing Permissions
         DuplicateReaction → 400 0 You have already reacted with this emoji
         UnsupportedRoomVersion → 400 0 The room's version is not supported
         RoomInUse → 400 0 The name is in use
         NotTextChannel → 400 50008 Cannot send messages in a non-text channel
         EmptyMessage → 400 50006 Cannot send an empty message
         TooMany { what: "channels", limit: 500 } → 400 30013 Maximum number of channels reached (500)
+        TooMany { what: "roles", limit: 250 } → 400 30005 Maximum number of roles reached (250)
+        TooMany { what: "permission overwrites", limit: 100 } → 400 30060 Maximum number of permission overwrites reached (100)
         TooMany { what: "reactions", limit: 20 } → 403 30010 Maximum number of reactions reached (20)
         InvalidState { reason: "no" } → 400 0 no
     "#]].assert_eq(&table);
@@ -75,7 +93,16 @@ fn the_table_of_account_errors() {
         A::InvalidUsername { reason: UsernameProblem::Empty },
         A::UsernameTaken,
         A::Reserved,
-        A::WeakPassword,
+        A::WeakPassword { bytes_min: 8 },
+        A::SecondFactorRequired { ticket: nexus_accounts::Ticket("t".to_owned()) },
+        A::WrongCode,
+        A::UnknownTicket,
+        A::SecondFactorIs { enabled: true },
+        A::SecondFactorIs { enabled: false },
+        A::InvalidSecret,
+        A::BadRegistrationToken("exists already"),
+        A::Limited { retry_after: Duration::from_millis(1500) },
+        A::Busy,
         A::FieldTooLong { field: "name", bytes_max: 100 },
         A::FieldEmpty { field: "name" },
         A::WrongPassword,
@@ -101,7 +128,16 @@ fn the_table_of_account_errors() {
         InvalidUsername { reason: Empty } → 400 50035 Invalid Form Body {"username":{"_errors":[{"code":"USERNAME_INVALID","message":"the username is empty"}]}}
         UsernameTaken → 400 50035 Invalid Form Body {"username":{"_errors":[{"code":"USERNAME_ALREADY_TAKEN","message":"the username is taken"}]}}
         Reserved → 400 50035 Invalid Form Body {"username":{"_errors":[{"code":"USERNAME_INVALID_CONTAINS","message":"the username is reserved"}]}}
-        WeakPassword → 400 50035 Invalid Form Body {"password":{"_errors":[{"code":"PASSWORD_TOO_WEAK","message":"the password is empty"}]}}
+        WeakPassword { bytes_min: 8 } → 400 50035 Invalid Form Body {"password":{"_errors":[{"code":"PASSWORD_TOO_WEAK","message":"the password has fewer than 8 bytes"}]}}
+        SecondFactorRequired { ticket: Ticket } → 400 60008 Invalid two-factor code
+        WrongCode → 400 60008 Invalid two-factor code
+        UnknownTicket → 400 60006 Invalid two-factor auth ticket
+        SecondFactorIs { enabled: true } → 400 60001 This account is already enrolled in two-factor authentication
+        SecondFactorIs { enabled: false } → 400 60002 This account is not enrolled in two-factor authentication
+        InvalidSecret → 400 60005 Invalid two-factor secret
+        BadRegistrationToken("exists already") → 400 50035 Invalid Form Body {"token":{"_errors":[{"code":"TOKEN_INVALID","message":"the registration token exists already"}]}}
+        Limited { retry_after: 1.5s } → 429 0 You are being rate limited.
+        Busy → 503 0 503: Service Unavailable
         FieldTooLong { field: "name", bytes_max: 100 } → 400 50035 Invalid Form Body {"name":{"_errors":[{"code":"BASE_TYPE_MAX_LENGTH","message":"name is longer than 100 bytes"}]}}
         FieldEmpty { field: "name" } → 400 50035 Invalid Form Body {"name":{"_errors":[{"code":"BASE_TYPE_REQUIRED","message":"name is empty"}]}}
         WrongPassword → 400 50035 Invalid Form Body {"login":{"_errors":[{"code":"INVALID_LOGIN","message":"Login or password is invalid."}]},"password":{"_errors":[{"code":"INVALID_LOGIN","message":"Login or password is invalid."}]}}
@@ -140,6 +176,7 @@ fn the_table_of_this_crates_own() {
         E::NotForBots,
         E::OnlyForBots,
         E::MissingAccess,
+        E::NotInVoice,
         E::NotTheAuthor,
         E::Unavailable,
         E::Internal,
@@ -158,6 +195,7 @@ fn the_table_of_this_crates_own() {
         NotForBots → 403 20001 Bots cannot use this endpoint
         OnlyForBots → 403 20002 Only bots can use this endpoint
         MissingAccess → 403 50001 Missing Access
+        NotInVoice → 400 40032 Target user is not connected to voice.
         NotTheAuthor → 403 50005 Cannot edit a message authored by another user
         Unavailable → 503 0 503: Service Unavailable
         Internal → 500 0 500: Internal Server Error

@@ -213,6 +213,11 @@ impl Connection {
 
     async fn deliver(&mut self) -> Result<(), End> {
         let Some(session) = &mut self.session else { return Ok(()) };
+        if !session.is_live().await? {
+            forget(session).await;
+            self.session = None;
+            return Err(End::Close(Close::BadToken));
+        }
         match session.next_batch().await {
             Ok(batch) => {
                 self.has_news = !batch.is_last;

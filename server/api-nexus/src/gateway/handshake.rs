@@ -1,6 +1,6 @@
 //! Identify and resume: from a token to a session.
 
-use nexus_accounts::{AccountError, Login};
+use nexus_accounts::{AccountError, Login, SessionMark};
 use nexus_event_store::Position;
 
 use super::{
@@ -47,9 +47,14 @@ impl From<Stop> for Refused {
     }
 }
 
-async fn login(gateway: &Gateway, token: &str) -> Result<Login, Refused> {
-    match gateway.inner.objects.accounts.authenticate(bare_token(token)).await {
-        Ok(Some(login)) => Ok(login),
+async fn login(gateway: &Gateway, token: &str) -> Result<(Login, SessionMark), Refused> {
+    let accounts = &gateway.inner.objects.accounts;
+    match accounts.authenticate(bare_token(token)).await {
+        Ok(Some(login)) => match accounts.session_of(bare_token(token)).await? {
+            Some(mark) => Ok((login, mark)),
+            // Revoked at this very moment.
+            None => Err(Refused::Close(Close::BadToken)),
+        },
         Ok(None) | Err(AccountError::ExpiredToken) => Err(Refused::Close(Close::BadToken)),
         Err(error) => Err(error.into()),
     }
@@ -57,7 +62,7 @@ async fn login(gateway: &Gateway, token: &str) -> Result<Login, Refused> {
 
 /// A new session, on disk before its client hears of it.
 pub(crate) async fn identify(gateway: &Gateway, identify: Identify) -> Result<Session, Refused> {
-    let login = login(gateway, &identify.token).await?;
+    let (login, mark) = login(gateway, &identify.token).await?;
     let intents = match identify.intents {
         Some(bits) => Intents::parse(bits).ok_or(Refused::Close(Close::InvalidIntents))?,
         // People's clients do not have to say.
@@ -86,7 +91,7 @@ pub(crate) async fn identify(gateway: &Gateway, identify: Identify) -> Result<Se
     let id = session_id(gateway);
     let label = Label { id, device: login.device, large_threshold: identify.large_threshold };
     let hold = gateway.inner.live.take(&label.id).await;
-    let session = Session::open(gateway.clone(), label, machine, hold, None).await?;
+    let session = Session::open(gateway.clone(), label, machine, hold, mark, None).await?;
     session.hold.save(&gateway.inner.objects.accounts, session.first_checkpoint()).await?;
     prune(gateway);
     Ok(session)
@@ -94,7 +99,7 @@ pub(crate) async fn identify(gateway: &Gateway, identify: Identify) -> Result<Se
 
 /// An earlier session, folded on from its checkpoint.
 pub(crate) async fn resume(gateway: &Gateway, resume: Resume) -> Result<Session, Refused> {
-    let login = login(gateway, &resume.token).await?;
+    let (login, mark) = login(gateway, &resume.token).await?;
     let accounts = &gateway.inner.objects.accounts;
     let id = &resume.session_id;
     let found = accounts.gateway_session(id).await?.filter(|record| record.user == login.user);
@@ -112,7 +117,7 @@ pub(crate) async fn resume(gateway: &Gateway, resume: Resume) -> Result<Session,
         return Err(Refused::InvalidSession);
     }
     let resuming = Resuming { seq: resume.seq, until };
-    Ok(Session::open(gateway.clone(), label, machine, hold, Some(resuming)).await?)
+    Ok(Session::open(gateway.clone(), label, machine, hold, mark, Some(resuming)).await?)
 }
 
 fn session_id(gateway: &Gateway) -> String {

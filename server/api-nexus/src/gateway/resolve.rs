@@ -322,7 +322,7 @@ impl Reading<'_> {
     async fn redaction(&mut self, guild: RoomNo, place: EventPlace) -> Result<(), ApiError> {
         let channel = place.room;
         match self.views.removed_by(place).await? {
-            Some(Removed::Message(message)) => {
+            Some(Removed::Message(message) | Removed::ThreadMessage(message, _)) => {
                 self.add(guild, What::MessageDeleted { channel, message }).await
             }
             Some(Removed::Reaction(message, emoji, user)) if is_counted(&emoji) => {

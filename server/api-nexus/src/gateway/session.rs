@@ -12,7 +12,7 @@ use std::{
     time::Duration,
 };
 
-use nexus_accounts::{AccountError, GatewaySession};
+use nexus_accounts::{AccountError, GatewaySession, SessionMark};
 use nexus_event_store::{
     Position, RoomNo,
     feed::{Commit, Subscriber, Topic},
@@ -83,6 +83,8 @@ pub(crate) struct Session {
     pub(crate) machine: SessionMachine,
     pub(crate) viewer: Viewer,
     pub(crate) hold: Hold,
+    /// The login that opened it.
+    mark: SessionMark,
     subscriber: Subscriber,
     /// The rooms that are followed, by guild.
     followed: BTreeMap<RoomNo, BTreeSet<RoomNo>>,
@@ -102,6 +104,7 @@ impl Session {
         label: Label,
         machine: SessionMachine,
         hold: Hold,
+        mark: SessionMark,
         resuming: Option<Resuming>,
     ) -> Result<Self, ApiError> {
         let views = &gateway.inner.objects.views;
@@ -121,11 +124,17 @@ impl Session {
             bookmarks,
             announced: gateway.inner.announcements.next(),
             hold,
+            mark,
             resuming,
             gateway,
         };
         session.follow_guilds().await?;
         Ok(session)
+    }
+
+    /// Whether the login that opened it has not been revoked.
+    pub(crate) async fn is_live(&mut self) -> Result<bool, ApiError> {
+        Ok(self.gateway.inner.objects.accounts.is_live(&mut self.mark).await?)
     }
 
     /// Removes its record: it will not be resumed.

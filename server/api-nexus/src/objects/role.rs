@@ -1,13 +1,13 @@
 //! Role objects. The id of @everyone is the guild's.
 
 use nexus_event_store::{RoomNo, Snowflake};
-use nexus_views::Role;
+use nexus_views::{Permissions, Role};
 use serde_json::{Value, json};
 
 use super::{Built, Objects};
 
-/// A role object.
-pub(crate) fn role_json(role: &Role) -> Value {
+/// A role object, but for the bot it belongs to.
+fn plain(role: &Role) -> Value {
     let row = &role.row;
     json!({
         "id": role.id.to_string(),
@@ -19,7 +19,7 @@ pub(crate) fn role_json(role: &Role) -> Value {
         "icon": null,
         "unicode_emoji": null,
         "position": row.position,
-        "permissions": row.permissions.to_string(),
+        "permissions": Permissions(row.permissions).and(Permissions::ALL).0.to_string(),
         "managed": row.managed,
         "mentionable": row.mentionable,
         "flags": 0,
@@ -29,11 +29,26 @@ pub(crate) fn role_json(role: &Role) -> Value {
 impl Objects {
     /// The roles of a guild, lowest first.
     pub(crate) async fn roles(&self, guild: RoomNo) -> Built<Vec<Value>> {
-        Ok(self.views.roles(guild).await?.iter().map(role_json).collect())
+        let mut objects = Vec::new();
+        for role in self.views.roles(guild).await? {
+            objects.push(self.role_object(&role).await?);
+        }
+        Ok(objects)
     }
 
     /// A role of a guild, if it still has it.
     pub(crate) async fn role(&self, guild: RoomNo, id: Snowflake) -> Built<Option<Value>> {
-        Ok(self.views.roles(guild).await?.iter().find(|role| role.id == id).map(role_json))
+        match self.views.roles(guild).await?.iter().find(|role| role.id == id) {
+            Some(role) => self.role_object(role).await.map(Some),
+            None => Ok(None),
+        }
+    }
+
+    async fn role_object(&self, role: &Role) -> Built {
+        let mut object = plain(role);
+        if let Some(bot) = role.row.bot {
+            object["tags"] = json!({ "bot_id": self.views.user_snowflake(bot).await?.to_string() });
+        }
+        Ok(object)
     }
 }

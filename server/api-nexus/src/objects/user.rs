@@ -8,6 +8,14 @@ use serde_json::{Value, json};
 
 use super::{Built, Objects, or_absent};
 
+/// What only the user sees.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct OwnFlags {
+    pub(crate) has_second_factor: bool,
+    /// Not false for want of an address: clients then keep people from what they may do.
+    pub(crate) is_verified: bool,
+}
+
 /// What a user object shows.
 #[derive(Clone, Debug)]
 pub(crate) struct UserCard {
@@ -39,11 +47,11 @@ impl UserCard {
     }
 
     /// The object as the user itself sees it.
-    pub(crate) fn to_own_json(&self, email: Option<String>) -> Value {
+    pub(crate) fn to_own_json(&self, email: Option<String>, private: OwnFlags) -> Value {
         let mut user = self.to_json();
         let own = json!({
-            "mfa_enabled": false,
-            "verified": true,
+            "mfa_enabled": private.has_second_factor,
+            "verified": private.is_verified,
             "email": email,
             "locale": "en-US",
             "flags": 0,
@@ -94,7 +102,12 @@ impl Objects {
 
     /// The user object of who asks.
     pub(crate) async fn own_user(&self, user: UserNo) -> Built {
-        let email = self.accounts.account(user).await?.and_then(|account| account.email);
-        Ok(self.card(user, None).await?.to_own_json(email))
+        let account = self.accounts.account(user).await?;
+        let flags = OwnFlags {
+            has_second_factor: self.accounts.has_second_factor(user).await?,
+            is_verified: account.as_ref().is_none_or(|it| it.email.is_none() || it.email_verified),
+        };
+        let email = account.and_then(|account| account.email);
+        Ok(self.card(user, None).await?.to_own_json(email, flags))
     }
 }

@@ -149,6 +149,7 @@ async fn the_objects_of_a_guild() {
           "nsfw": false,
           "parent_id": null,
           "permission_overwrites": [],
+          "permissions": "8866461766385663",
           "position": 0,
           "rate_limit_per_user": 0,
           "room_id": "!GENERAL",

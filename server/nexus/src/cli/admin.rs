@@ -8,6 +8,12 @@ pub(crate) enum AdminCommand {
     /// Accounts.
     #[command(subcommand)]
     Users(UsersCommand),
+    /// Uploaded files.
+    #[command(subcommand)]
+    Media(MediaCommand),
+    /// Registration tokens, which let their holder register.
+    #[command(subcommand)]
+    Tokens(TokensCommand),
     /// Rooms, channels and guilds.
     #[command(subcommand)]
     Rooms(RoomsCommand),
@@ -41,7 +47,13 @@ pub(crate) enum UsersCommand {
         keep_sessions: bool,
     },
     /// End all sessions and let nobody log in any more.
-    Deactivate(UserArgument),
+    Deactivate {
+        #[command(flatten)]
+        user: UserArgument,
+        /// Also forget the profile, and show nobody any more what the user wrote.
+        #[arg(long)]
+        erase: bool,
+    },
     /// Let a deactivated account log in again, with a new password.
     Reactivate(UserArgument),
     /// Let somebody administer the server.
@@ -52,6 +64,8 @@ pub(crate) enum UsersCommand {
         #[arg(long)]
         revoke: bool,
     },
+    /// Take away the second factor of somebody who has lost it.
+    RemoveSecondFactor(UserArgument),
     /// Log a user out everywhere.
     RevokeSessions(UserArgument),
 }
@@ -62,6 +76,55 @@ pub(crate) struct UserArgument {
     /// A username or a whole user id.
     #[arg(value_name = "USER")]
     pub(crate) name: String,
+}
+
+/// What to do with uploaded files.
+#[derive(Debug, Subcommand)]
+pub(crate) enum MediaCommand {
+    /// All files, or those of one user.
+    List {
+        /// A username or a whole user id.
+        #[arg(long, value_name = "USER")]
+        user: Option<String>,
+    },
+    /// One file.
+    Show(MediumArgument),
+    /// Remove a file; messages that have it stay.
+    Delete(MediumArgument),
+    /// Remove every file that a user has uploaded.
+    DeleteOf(UserArgument),
+}
+
+/// Which file it is about.
+#[derive(Debug, Args)]
+pub(crate) struct MediumArgument {
+    /// An id, or a whole `mxc://` address.
+    #[arg(value_name = "FILE")]
+    pub(crate) id: String,
+}
+
+/// What to do with registration tokens.
+#[derive(Debug, Subcommand)]
+pub(crate) enum TokensCommand {
+    /// All registration tokens.
+    List,
+    /// Make one.
+    Create {
+        /// The token itself, instead of one made up.
+        #[arg(long)]
+        token: Option<String>,
+        /// How often it may be used; any number of times if not given.
+        #[arg(long, value_parser = clap::value_parser!(u32).range(1..))]
+        uses: Option<u32>,
+        /// For how many hours it is good; for ever if not given.
+        #[arg(long, value_name = "HOURS", value_parser = clap::value_parser!(u32).range(1..))]
+        expires_in: Option<u32>,
+    },
+    /// Delete one.
+    Revoke {
+        /// The token.
+        token: String,
+    },
 }
 
 /// What to do with rooms.

@@ -81,6 +81,9 @@ fn from_text(
         parse(&table).map_err(|error| anyhow!("{name}: {error}"))?;
     }
     let as_written = parse(&table).map_err(|error| anyhow!("{}: {error}", file.display()))?;
+    if as_written.registration.shared_secret.is_well_known() {
+        bail!("{}: registration.shared_secret: is a sample that everybody knows", file.display());
+    }
     let mut config = as_written.clone();
     config.resolve_paths(file.parent().unwrap_or(Path::new("/")));
     Ok(Loaded { config, as_written, file, file_exists, warnings })

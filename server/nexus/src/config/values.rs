@@ -135,6 +135,28 @@ impl From<Network> for String {
 #[serde(transparent)]
 pub(crate) struct Secret(String);
 
+/// Samples out of manuals and images, letters and digits only.
+const WELL_KNOWN_SECRETS: [&str; 18] = [
+    "changeit",
+    "changeme",
+    "changethis",
+    "default",
+    "example",
+    "mysecret",
+    "password",
+    "pleasechangeme",
+    "registrationsharedsecret",
+    "replaceme",
+    "replacethis",
+    "secret",
+    "sharedsecret",
+    "supersecret",
+    "verysecret",
+    "yourregistrationsharedsecret",
+    "yoursecret",
+    "yoursharedsecret",
+];
+
 impl Secret {
     /// The value itself, for what needs it.
     pub(crate) fn expose(&self) -> &str {
@@ -143,6 +165,13 @@ impl Secret {
 
     pub(crate) fn is_empty(&self) -> bool {
         self.0.is_empty()
+    }
+
+    /// Whether it is one that documents and examples show: everybody knows it.
+    pub(crate) fn is_well_known(&self) -> bool {
+        let plain = self.0.trim().to_lowercase();
+        let plain: String = plain.chars().filter(char::is_ascii_alphanumeric).collect();
+        !self.0.is_empty() && (plain.is_empty() || WELL_KNOWN_SECRETS.contains(&plain.as_str()))
     }
 }
 
@@ -164,6 +193,15 @@ pub(super) fn room_version<'de, D: Deserializer<'de>>(deserializer: D) -> Result
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn attack_49_secrets_out_of_manuals_are_known() {
+        let known = |text: &str| Secret(text.to_owned()).is_well_known();
+        for sample in ["changeme", "Change-Me!", "YOUR_REGISTRATION_SHARED_SECRET", "<secret>", " ", "..."] {
+            assert!(known(sample), "{sample:?}");
+        }
+        assert!(!known("") && !known("complement") && !known("n7#kQ0z_secret"));
+    }
 
     #[test]
     fn public_url_is_checked_and_loses_its_slash() {

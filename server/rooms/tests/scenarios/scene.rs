@@ -60,7 +60,8 @@ pub(crate) fn play_from(seed: u64, scenario: impl AsyncFnOnce(&Scene)) {
 }
 
 pub(crate) fn actor(name: &str) -> Actor {
-    Actor { user: UserId::parse(format!("@{name}:sim.example")).unwrap(), device: "PHONE".to_owned() }
+    let user = UserId::parse(format!("@{name}:sim.example")).unwrap();
+    Actor { user, device: "PHONE".to_owned(), reason: None }
 }
 
 pub(crate) fn object(value: Value) -> CanonicalJsonObject {

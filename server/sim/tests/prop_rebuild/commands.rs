@@ -11,7 +11,7 @@ use nexus_views::{
     state_keys::{member_key, overwrite_key},
 };
 use proptest::prelude::*;
-use ruma::{CanonicalJsonObject, CanonicalJsonValue, OwnedRoomId};
+use ruma::{CanonicalJsonObject, CanonicalJsonValue, OwnedRoomId, RoomAliasId, RoomId, UserId};
 use serde_json::{Value, json};
 
 use crate::world::{Known, World};
@@ -207,7 +207,8 @@ impl World {
             0..4 => self.come_by_invite(who, dice).await,
             4..7 => rooms.join(&actor, &room, Some("why not".to_owned())).await.map(drop),
             7 | 8 => rooms.leave(&actor, &room, None).await.map(drop),
-            9 | 10 => rooms.invite(&actor, &room, &target, None).await.map(drop),
+            9 => rooms.invite(&actor, &room, &target, None).await.map(drop),
+            10 => self.deal_with(who, &room, &target, dice).await,
             _ => {
                 let membership = *dice.one_of(&["ban", "leave", "join"]);
                 let content = json!({ "membership": membership, "displayname": "as given" });
@@ -215,6 +216,38 @@ impl World {
             }
         };
         self.after(outcome).await;
+    }
+
+    /// Kicks, bans, knocks and what follows them; aliases; and now and then a room is replaced.
+    async fn deal_with(
+        &mut self,
+        who: &str,
+        room: &RoomId,
+        target: &UserId,
+        dice: &mut Dice,
+    ) -> Result<(), RoomsError> {
+        let (actor, rooms) = (self.actor(who), self.rooms.clone());
+        let rule = json!({ "join_rule": *dice.one_of(&["knock", "public", "knock_restricted"]) });
+        match dice.below(9) {
+            0 => rooms.kick(&actor, room, target, Some("why".to_owned())).await.map(drop),
+            1 => rooms.ban(&actor, room, target, None).await.map(drop),
+            2 => rooms.unban(&actor, room, target, None).await.map(drop),
+            3 | 4 => rooms.knock(&actor, room, None).await.map(drop),
+            5 => self.state(who, room.to_owned(), "m.room.join_rules", "", rule).await,
+            6 => rooms.forget(&actor, room).await,
+            7 => {
+                let alias = format!("#{}:sim.example", dice.below(20));
+                let alias = RoomAliasId::parse(alias).unwrap();
+                match dice.below(3) {
+                    0 => rooms.delete_alias(&actor, &alias).await,
+                    _ => rooms.set_alias(&actor, &alias, room).await,
+                }
+            }
+            _ => {
+                let version = *dice.one_of(&RoomVersion::ALL);
+                rooms.upgrade(&actor, room, version, Vec::new()).await.map(drop)
+            }
+        }
     }
 
     async fn come_by_invite(&self, who: &str, dice: &mut Dice) -> Result<(), RoomsError> {

@@ -85,7 +85,7 @@ impl World {
 
     pub(crate) fn actor(&self, name: &str) -> Actor {
         let user = UserId::parse(format!("@{name}:sim.example")).unwrap();
-        Actor { user, device: "SIM".to_owned() }
+        Actor { user, device: "SIM".to_owned(), reason: None }
     }
 
     /// Notes the outcome of a command, and what it made; some time goes by.

@@ -7,15 +7,16 @@ use cargo_metadata::{CargoOpt, DependencyKind, MetadataCommand};
 use crate::tree;
 
 /// Each crate and all that it may depend on. A crate that is not here fails the test.
-const ALLOWED: [(&str, &[&str]); 14] = [
+const ALLOWED: [(&str, &[&str]); 15] = [
     ("nexus-state-resolution", &[]),
     ("nexus-event-store", &["nexus-state-resolution"]),
     ("nexus-federation", &["nexus-event-store", "nexus-state-resolution"]),
     ("nexus-views", &["nexus-event-store", "nexus-state-resolution"]),
     ("nexus-rooms", &["nexus-views", "nexus-event-store", "nexus-state-resolution"]),
-    ("nexus-accounts", &["nexus-event-store"]),
+    ("nexus-rate-limits", &["nexus-event-store"]),
+    ("nexus-accounts", &["nexus-rate-limits", "nexus-event-store"]),
     ("nexus-media", &["nexus-event-store"]),
-    ("nexus-admin", &["nexus-accounts", "nexus-views", "nexus-event-store"]),
+    ("nexus-admin", &["nexus-accounts", "nexus-media", "nexus-views", "nexus-event-store"]),
     ("nexus-api-nexus", BELOW_FACADES),
     ("nexus-api-matrix", BELOW_FACADES),
     (
@@ -26,6 +27,7 @@ const ALLOWED: [(&str, &[&str]); 14] = [
             "nexus-api-matrix",
             "nexus-federation",
             "nexus-maintenance",
+            "nexus-rate-limits",
             "nexus-rooms",
             "nexus-views",
             "nexus-accounts",

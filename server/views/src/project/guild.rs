@@ -11,7 +11,7 @@ use nexus_event_store::{
 use ruma::{RoomId, UserId};
 use serde_json::Value;
 
-use super::{NewEvent, bits, change_info, text};
+use super::{NewEvent, bits, change_info, strings, text};
 use crate::{
     rows::{
         ChannelKind, GuildChannels, GuildMemberRow, GuildMembers, GuildOverwrites, GuildRoles, GuildRow,
@@ -231,9 +231,4 @@ async fn user(tx: &Tx, content: &Value, field: &str) -> Result<Option<UserNo>, S
         Some(user) => Ok(Some(tx.intern_user(user.as_str()).await?)),
         None => Ok(None),
     }
-}
-
-fn strings(content: &Value, field: &str) -> Vec<String> {
-    let items = content.get(field).and_then(Value::as_array);
-    items.into_iter().flatten().filter_map(Value::as_str).map(str::to_owned).collect()
 }

@@ -4,22 +4,86 @@
 //! and deriving the views again must not find it either.
 
 use nexus_event_store::{
-    EventNo, Rows as _, StoreError, Tx,
+    EventNo, RoomNo, Rows as _, Snowflake, StoreError, Tx,
     catalogue::{EventPlaces, Events},
     event_id::EventIdKey,
+    rows::EventRow,
 };
 use serde_json::Value;
 
-use super::{NewEvent, relation};
-use crate::rows::{EditRow, MessageRow, Messages, Reactions, RelationKind, Relations};
+use super::{
+    NewEvent,
+    mention::{self, Naming},
+    poll, relation, thread,
+};
+use crate::{
+    polls::is_start,
+    rows::{EditRow, MessageRow, Messages, Reactions, RelationKind, Relations},
+    threads::ThreadMessages,
+};
 
 /// The longest emoji of a reaction that is counted, in bytes.
 const REACTION_KEY_BYTES_MAX: usize = 255;
 
+/// Where a message is listed: in its room, or in a thread of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Slot {
+    pub(super) room: RoomNo,
+    pub(super) id: Snowflake,
+    pub(super) thread: Option<EventNo>,
+}
+
+impl Slot {
+    /// The slot of a kept event that is a message.
+    pub(super) async fn of(
+        tx: &Tx,
+        room: RoomNo,
+        no: EventNo,
+        row: &EventRow,
+    ) -> Result<Option<Self>, StoreError> {
+        #[derive(serde::Deserialize)]
+        struct Stored {
+            #[serde(default)]
+            content: Value,
+        }
+        let Some(id) = row.snowflake else { return Ok(None) };
+        let stored: Option<Stored> = serde_json::from_str(&row.json).ok();
+        let content = stored.map(|stored| stored.content).unwrap_or_default();
+        Ok(Some(Self { room, id, thread: thread::root_of(tx, room, no, &content).await? }))
+    }
+
+    pub(super) async fn read(self, tx: &Tx) -> Result<Option<MessageRow>, StoreError> {
+        match self.thread {
+            Some(root) => tx.row::<ThreadMessages>(&(self.room, root, self.id)).await,
+            None => tx.row::<Messages>(&(self.room, self.id)).await,
+        }
+    }
+
+    pub(super) fn write(self, tx: &Tx, row: &MessageRow) {
+        match self.thread {
+            Some(root) => tx.put::<ThreadMessages>(&(self.room, root, self.id), row),
+            None => tx.put::<Messages>(&(self.room, self.id), row),
+        }
+    }
+
+    pub(super) fn delete(self, tx: &Tx) {
+        match self.thread {
+            Some(root) => tx.delete::<ThreadMessages>(&(self.room, root, self.id)),
+            None => tx.delete::<Messages>(&(self.room, self.id)),
+        }
+    }
+}
+
 pub(super) async fn project(tx: &Tx, event: NewEvent<'_>, content: &Value) -> Result<(), StoreError> {
-    if let Some(snowflake) = event.snowflake {
+    if let Some(id) = event.snowflake {
+        let thread = thread::root_of(tx, event.room, event.no, content).await?;
         let row = MessageRow { event: event.no, author: event.sender, edit: None };
-        tx.put::<Messages>(&(event.room, snowflake), &row);
+        Slot { room: event.room, id, thread }.write(tx, &row);
+        let naming = Naming { room: event.room, id, event: event.no, thread, author: event.sender, content };
+        mention::added(tx, naming).await?;
+        if is_start(event.pdu.event_type()) {
+            poll::started(tx, event, content).await;
+        }
     }
     let Some((kind, parent)) = relation(content) else { return Ok(()) };
     let Some(parent) = tx.row::<EventPlaces>(&EventIdKey::from(parent)).await? else { return Ok(()) };
@@ -45,7 +109,9 @@ pub(super) async fn project(tx: &Tx, event: NewEvent<'_>, content: &Value) -> Re
             }
             Ok(())
         }
-        _ => Ok(()),
+        RelationKind::Thread => thread::added(tx, event, parent.event).await,
+        RelationKind::Reference => poll::referred(tx, event, parent.event, content).await,
+        RelationKind::Replace => Ok(()),
     }
 }
 
@@ -68,15 +134,15 @@ pub(super) fn type_of(json: &str) -> Option<String> {
 /// An edit counts if its author wrote the message and it is of the same type, and shows if it is the newest.
 async fn edit(tx: &Tx, event: NewEvent<'_>, target: EventNo) -> Result<(), StoreError> {
     let Some(row) = tx.row::<Events>(&(event.room, target)).await? else { return Ok(()) };
-    let Some(snowflake) = row.snowflake else { return Ok(()) };
+    let Some(slot) = Slot::of(tx, event.room, target, &row).await? else { return Ok(()) };
     if type_of(&row.json).is_none_or(|kind| kind != event.pdu.event_type()) {
         return Ok(());
     }
-    let Some(mut message) = tx.row::<Messages>(&(event.room, snowflake)).await? else { return Ok(()) };
+    let Some(mut message) = slot.read(tx).await? else { return Ok(()) };
     let new = edit_row(event);
     if message.author == event.sender && message.edit.as_ref().is_none_or(|edit| *edit < new) {
         message.edit = Some(new);
-        tx.put::<Messages>(&(event.room, snowflake), &message);
+        slot.write(tx, &message);
     }
     Ok(())
 }

@@ -7,18 +7,19 @@ use nexus_event_store::{
     EventNo, Rows as _, Scan, StoreError, Tx, UserNo,
     catalogue::{EventPlaces, Events, RemovedBy},
     event_id::EventIdKey,
-    rows::RemovedRow,
+    rows::{EventPlace, RemovedRow},
 };
 use serde_json::Value;
 
 use super::{
-    NewEvent,
-    message::{reaction_key, type_of},
-    project, relation,
+    NewEvent, audit,
+    mention::{self, Naming},
+    message::{Slot, reaction_key, type_of},
+    poll, project, relation, thread,
 };
 use crate::{
     event::Event,
-    rows::{EditRow, MessageRow, Messages, Reactions, RelationKind, Relations},
+    rows::{EditRow, MessageRow, Reactions, RelationKind, Relations},
 };
 
 /// Takes `target` (as it was) out of the views; `emptied` is what is left of it.
@@ -37,21 +38,37 @@ pub async fn project_redaction(
 }
 
 async fn remove(tx: &Tx, target: &Event, emptied: NewEvent<'_>) -> Result<RemovedRow, StoreError> {
+    let content: Value = target.pdu.content_as().unwrap_or(Value::Null);
+    audit::forget(tx, target, &content).await?;
     if target.pdu.state_key().is_some() {
         // What is left of a state event still is the state: derive from that.
         project(tx, emptied).await?;
-        return Ok(RemovedRow::Other);
+        let Some(snowflake) = target.snowflake else { return Ok(RemovedRow::Other) };
+        Slot { room: target.room, id: snowflake, thread: None }.delete(tx);
+        return Ok(RemovedRow::Message(snowflake));
     }
-    let related = unrelate(tx, target, emptied.sender).await?;
-    let Some(snowflake) = target.snowflake else { return Ok(related) };
-    tx.delete::<Messages>(&(target.room, snowflake));
-    Ok(RemovedRow::Message(snowflake))
+    let thread = thread::root_of(tx, target.room, target.no, &content).await?;
+    let related = unrelate(tx, target, emptied.sender, &content).await?;
+    let Some(id) = target.snowflake else { return Ok(related) };
+    Slot { room: target.room, id, thread }.delete(tx);
+    let (room, event, author) = (target.room, target.no, emptied.sender);
+    mention::removed(tx, Naming { room, id, event, thread, author, content: &content }).await?;
+    poll::unasked(tx, EventPlace { room, event }).await?;
+    let root = match thread {
+        Some(root) => tx.existing::<Events>(&(room, root)).await?.snowflake,
+        None => None,
+    };
+    Ok(root.map_or(RemovedRow::Message(id), |root| RemovedRow::ThreadMessage(id, root)))
 }
 
 /// Takes out that `target` relates to another event, and what that meant for the other.
-async fn unrelate(tx: &Tx, target: &Event, sender: UserNo) -> Result<RemovedRow, StoreError> {
-    let content: Value = target.pdu.content_as().unwrap_or(Value::Null);
-    let Some((_, parent)) = relation(&content) else { return Ok(RemovedRow::Other) };
+async fn unrelate(
+    tx: &Tx,
+    target: &Event,
+    sender: UserNo,
+    content: &Value,
+) -> Result<RemovedRow, StoreError> {
+    let Some((_, parent)) = relation(content) else { return Ok(RemovedRow::Other) };
     let Some(parent) = tx.row::<EventPlaces>(&EventIdKey::from(parent)).await? else {
         return Ok(RemovedRow::Other);
     };
@@ -61,7 +78,7 @@ async fn unrelate(tx: &Tx, target: &Event, sender: UserNo) -> Result<RemovedRow,
     let parent_row = tx.existing::<Events>(&(target.room, parent.event)).await?;
     match kind {
         RelationKind::Annotation => {
-            let Some(emoji) = reaction_key(target.pdu.event_type(), &content) else {
+            let Some(emoji) = reaction_key(target.pdu.event_type(), content) else {
                 return Ok(RemovedRow::Other);
             };
             let reaction = (target.room, parent.event, emoji.to_owned(), sender);
@@ -73,17 +90,27 @@ async fn unrelate(tx: &Tx, target: &Event, sender: UserNo) -> Result<RemovedRow,
             Ok(parent_row.snowflake.map_or(RemovedRow::Other, removed))
         }
         RelationKind::Replace => {
-            let Some(snowflake) = parent_row.snowflake else { return Ok(RemovedRow::Other) };
-            let Some(mut message) = tx.row::<Messages>(&(target.room, snowflake)).await? else {
-                return Ok(RemovedRow::EditOfRemoved(snowflake));
+            let Some(slot) = Slot::of(tx, target.room, parent.event, &parent_row).await? else {
+                return Ok(RemovedRow::Other);
+            };
+            let Some(mut message) = slot.read(tx).await? else {
+                return Ok(RemovedRow::EditOfRemoved(slot.id));
             };
             if message.edit.as_ref().is_some_and(|edit| edit.event == target.no) {
                 message.edit = newest_edit(tx, target, parent.event, &message).await?;
-                tx.put::<Messages>(&(target.room, snowflake), &message);
+                slot.write(tx, &message);
             }
-            Ok(RemovedRow::Edit(snowflake))
+            Ok(RemovedRow::Edit(slot.id))
         }
-        RelationKind::Thread | RelationKind::Reference => Ok(RemovedRow::Other),
+        RelationKind::Thread => {
+            thread::removed(tx, target.room, parent.event, target.no).await?;
+            Ok(RemovedRow::Other)
+        }
+        RelationKind::Reference => {
+            let place = EventPlace { room: target.room, event: target.no };
+            poll::unreferred(tx, place, parent.event, sender).await?;
+            Ok(RemovedRow::Other)
+        }
     }
 }
 
