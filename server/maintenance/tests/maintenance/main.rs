@@ -3,7 +3,9 @@
 #![allow(clippy::unwrap_used, clippy::disallowed_methods, reason = "tests of the real world")]
 
 mod backups;
+mod clock;
 mod corruption;
 mod formats;
+mod full_disk;
 mod purges;
 mod world;
