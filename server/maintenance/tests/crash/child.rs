@@ -100,7 +100,7 @@ struct Client {
 impl Client {
     fn actor(&self) -> Actor {
         let user = UserId::parse(format!("@{}:{SERVER}", self.name)).unwrap();
-        Actor { user, device: "D".to_owned() }
+        Actor { user, device: "D".to_owned(), reason: None }
     }
 
     async fn live(mut self) {
@@ -158,14 +158,14 @@ impl Client {
         let channel = self.rooms.views().room_no(&channel).await.unwrap().unwrap();
         let invite = self.rooms.create_invite(&self.actor(), channel, NewInvite::default()).await.unwrap();
         let user = UserId::parse(format!("@guest{number}.{}:{SERVER}", self.name)).unwrap();
-        let guest = Actor { user: user.clone(), device: "D".to_owned() };
+        let guest = Actor { user: user.clone(), device: "D".to_owned(), reason: None };
         self.rooms.accept_invite(&guest, &invite.code).await.unwrap();
         acknowledge(&format!("member {guild} {user}"));
     }
 
     async fn ban_somebody(&mut self, room: &OwnedRoomId, number: u64) {
         let user = UserId::parse(format!("@bad{number}.{}:{SERVER}", self.name)).unwrap();
-        let bad = Actor { user: user.clone(), device: "D".to_owned() };
+        let bad = Actor { user: user.clone(), device: "D".to_owned(), reason: None };
         self.rooms.join(&bad, room, None).await.unwrap();
         self.rooms.ban(&self.actor(), room, &user, None).await.unwrap();
         acknowledge(&format!("ban {room} {user}"));
