@@ -83,7 +83,11 @@ fn server_name() -> OwnedServerName {
 }
 
 fn actor(name: &str) -> Actor {
-    Actor { user: UserId::parse(format!("@{name}:{SERVER}")).unwrap(), device: "BENCH".to_owned() }
+    Actor {
+        user: UserId::parse(format!("@{name}:{SERVER}")).unwrap(),
+        device: "BENCH".to_owned(),
+        reason: None,
+    }
 }
 
 fn run<T>(work: impl AsyncFnOnce() -> T) -> T {

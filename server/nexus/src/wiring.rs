@@ -93,6 +93,8 @@ pub(crate) async fn build(ground: &Ground<'_>) -> Result<Parts> {
     );
     resume_purges(&views, ground.world);
     let shown = views.clone();
+    ground.metrics.register_jobs(rooms.job_statistics());
+    rooms.start_jobs();
     let media = media(ground, &store).await?;
     departures::start(&accounts, &rooms, &views, &media);
     let admin_parts = AdminParts { accounts: accounts.clone(), media: media.clone(), views: views.clone() };

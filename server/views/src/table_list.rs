@@ -8,8 +8,8 @@ use crate::pins::Pinned;
 use crate::polls::{PollResponses, Polls};
 use crate::records::{Aliases, Forgotten, Published, RoomAliases};
 use crate::rows::{
-    GuildChannels, GuildMembers, GuildOverwrites, GuildRoles, Guilds, Infos, Members, Memberships, Messages,
-    OverwriteChannels, Reactions, Relations,
+    Bans, GuildChannels, GuildMembers, GuildOverwrites, GuildRoles, Guilds, Infos, Members, Memberships,
+    Messages, OverwriteChannels, Reactions, Relations,
 };
 use crate::threads::{ThreadMembers, ThreadMessages, ThreadOrder, Threads};
 use crate::unread::{Mentions, ReceiptOrder, Receipts};
@@ -39,6 +39,7 @@ pub fn tables() -> Vec<TableInfo> {
         TableInfo::of::<GuildChannels>(),
         TableInfo::of::<GuildRoles>(),
         TableInfo::of::<GuildMembers>(),
+        TableInfo::of::<Bans>(),
         TableInfo::of::<GuildOverwrites>(),
         TableInfo::of::<OverwriteChannels>(),
         TableInfo::of::<Threads>(),

@@ -68,6 +68,7 @@ pub(crate) fn live_until_killed(folder: &Path, run: u64) {
     runtime.block_on(async {
         let (rooms, accounts) = open(folder).await;
         let views = rooms.views().clone();
+        rooms.start_jobs();
         purge::resume(views.store(), views.caches(), &mut |_| {}).await.unwrap();
         let clients: Vec<_> = (0..CLIENTS)
             .map(|client| {
@@ -115,7 +116,9 @@ impl Client {
         acknowledge(&format!("account {}", self.name));
         let room = self.make_room().await;
         for number in 0.. {
-            match self.dice.below(24) {
+            match self.dice.below(26) {
+                24 => self.delete_a_guild(number).await,
+                25 => self.ban_from_guild(number).await,
                 0 => self.make_guild().await,
                 1 => drop(self.make_room().await),
                 2 => self.make_channel(number).await,
@@ -139,7 +142,7 @@ impl Client {
 
     async fn make_guild(&mut self) {
         let guild =
-            self.rooms.create_guild(&self.actor(), CreateGuild { name: "G".to_owned() }).await.unwrap();
+            self.rooms.create_guild(&self.actor(), CreateGuild { name: "Guild".to_owned() }).await.unwrap();
         let channel = self.rooms.views().channels(guild).await.unwrap()[0].room;
         let channel = self.rooms.views().room_id(channel).await.unwrap();
         self.guild = Some((guild, channel));
@@ -161,6 +164,36 @@ impl Client {
         let guest = Actor { user: user.clone(), device: "D".to_owned(), reason: None };
         self.rooms.accept_invite(&guest, &invite.code).await.unwrap();
         acknowledge(&format!("member {guild} {user}"));
+    }
+
+    /// A member, who is in a channel too.
+    async fn newcomer(&self, guild: nexus_event_store::RoomNo, number: u64) -> Actor {
+        let channel = self.rooms.views().channels(guild).await.unwrap()[0].room;
+        let invite = self.rooms.create_invite(&self.actor(), channel, NewInvite::default()).await.unwrap();
+        let user = UserId::parse(format!("@new{number}.{}:{SERVER}", self.name)).unwrap();
+        let newcomer = Actor { user, device: "D".to_owned(), reason: None };
+        self.rooms.accept_invite(&newcomer, &invite.code).await.unwrap();
+        let channel = self.rooms.views().room_id(channel).await.unwrap();
+        let hello = json!({ "msgtype": "m.text", "body": "hello" });
+        self.rooms.send(&newcomer, message(&channel, &format!("hello{number}"), hello)).await.unwrap();
+        newcomer
+    }
+
+    /// The job of it takes the members out.
+    async fn delete_a_guild(&mut self, number: u64) {
+        let guild = CreateGuild { name: "short-lived".to_owned() };
+        let guild = self.rooms.create_guild(&self.actor(), guild).await.unwrap();
+        self.newcomer(guild, number).await;
+        self.rooms.delete_guild(&self.actor(), guild).await.unwrap();
+        acknowledge(&format!("deleted {guild}"));
+    }
+
+    /// The job of it takes the banned one out of the channels.
+    async fn ban_from_guild(&mut self, number: u64) {
+        let Some((guild, _)) = self.guild else { return };
+        let newcomer = self.newcomer(guild, number).await;
+        self.rooms.ban_member(&self.actor(), guild, &newcomer.user, 0, None).await.unwrap();
+        acknowledge(&format!("banned {guild} {}", newcomer.user));
     }
 
     async fn ban_somebody(&mut self, room: &OwnedRoomId, number: u64) {

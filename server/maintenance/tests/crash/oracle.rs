@@ -34,6 +34,7 @@ pub(crate) fn check(folder: &Path, acks: &[String], whole: bool) {
             half_commands(&rooms).await;
             let views = rooms.views();
             purge::resume(views.store(), views.caches(), &mut |_| {}).await.unwrap();
+            jobs_end(&rooms).await;
             assert!(purge::unfinished(views.store()).await.unwrap().is_empty(), "jobs are resumed");
         }
     });
@@ -113,6 +114,10 @@ impl Oracle<'_> {
                     assert!(known.is_none(), "{ack}");
                 }
             }
+            "deleted" => {
+                let guild = RoomNo(first.parse().unwrap());
+                assert!(views.guild(guild).await.unwrap().is_none(), "{ack}");
+            }
             "guild" => {
                 let guild = RoomNo(first.parse().unwrap());
                 assert!(views.guild(guild).await.unwrap().is_some(), "{ack}");
@@ -144,11 +149,41 @@ impl Oracle<'_> {
                 let guild = RoomNo(first.parse().unwrap());
                 assert_eq!(membership(guild, second).await, Some(Membership::Join), "{ack}");
             }
+            "banned" => {
+                let guild = RoomNo(first.parse().unwrap());
+                assert_eq!(membership(guild, second).await, Some(Membership::Ban), "{ack}");
+            }
             "ban" => {
                 let room = views.room_no(&RoomId::parse(first).unwrap()).await.unwrap().unwrap();
                 assert_eq!(membership(room, second).await, Some(Membership::Ban), "{ack}");
             }
             _ => panic!("{ack}"),
+        }
+    }
+}
+
+/// What the killed servers had begun comes to its end: nobody is left where a deleted guild or a ban took them
+/// out.
+async fn jobs_end(rooms: &Rooms) {
+    rooms.start_jobs();
+    for _ in 0..6000 {
+        if rooms.jobs().await.unwrap().is_empty() {
+            break;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+    }
+    let left = rooms.jobs().await.unwrap();
+    assert!(left.is_empty(), "jobs that do not end: {left:?}");
+    let views = rooms.views();
+    for (guild, _) in views.store().scan::<Guilds>(Scan::prefix::<Guilds>(&())).await.unwrap() {
+        let members = views.members(guild).await.unwrap().into_iter();
+        let banned = members.filter(|(_, row)| row.membership == Membership::Ban);
+        for (user, _) in banned {
+            for channel in views.channels(guild).await.unwrap() {
+                let row = views.membership(channel.room, user).await.unwrap();
+                let joined = row.is_some_and(|row| row.membership == Membership::Join);
+                assert!(!joined, "{user} was banned from {guild} and is in {}", channel.room);
+            }
         }
     }
 }

@@ -83,7 +83,7 @@ fn order_survives_a_clock_that_goes_back_and_forth() {
         let mut rooms = open(&engine, &world).await;
         rooms.views().store().belongs_to(server_name().as_str()).await.unwrap();
         let ana = actor("ana");
-        let guild = rooms.create_guild(&ana, CreateGuild { name: "G".to_owned() }).await.unwrap();
+        let guild = rooms.create_guild(&ana, CreateGuild { name: "Guild".to_owned() }).await.unwrap();
         let channel = rooms.views().channels(guild).await.unwrap()[0].room;
         let room = rooms.views().room_id(channel).await.unwrap();
         let mut sent = Vec::new();

@@ -53,7 +53,11 @@ pub(crate) fn keys() -> PublicKeyMap {
 }
 
 pub(crate) fn actor(name: &str) -> Actor {
-    Actor { user: UserId::parse(format!("@{name}:{SERVER}")).unwrap(), device: "SIM".to_owned() }
+    Actor {
+        user: UserId::parse(format!("@{name}:{SERVER}")).unwrap(),
+        device: "SIM".to_owned(),
+        reason: None,
+    }
 }
 
 pub(crate) fn object(value: Value) -> CanonicalJsonObject {
