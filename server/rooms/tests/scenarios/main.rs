@@ -9,6 +9,7 @@ mod invites;
 mod leaving;
 mod messages;
 mod overwrites;
+mod plain_moderation;
 mod plain_rooms;
 mod reactions;
 mod redactions;
