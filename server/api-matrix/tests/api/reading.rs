@@ -254,3 +254,41 @@ async fn who_takes_no_invites_gets_none() {
     bob.call("PUT", &path, json!({ "default_action": "allow" })).await.ok();
     alice.invite(&room, &bob).await;
 }
+
+#[tokio::test]
+async fn threads_are_listed_by_what_touched_them_last() {
+    let server = Server::start().await;
+    let (alice, bob, eve) =
+        (server.register("alice").await, server.register("bob").await, server.register("eve").await);
+    let room = alice.create_room(json!({})).await;
+    bob.join(&room).await;
+    let answer = async |user: &User<'_>, root: &str, text: &str| {
+        let mut content = message(text);
+        content["m.relates_to"] = json!({ "rel_type": "m.thread", "event_id": root });
+        user.send(&room, "m.room.message", text, content).await
+    };
+    let (one, two) = (alice.say(&room, "one").await, alice.say(&room, "two").await);
+    alice.say(&room, "no thread").await;
+    answer(&alice, &one, "a").await;
+    answer(&alice, &two, "b").await;
+    let last = answer(&bob, &one, "c").await;
+    let path = format!("/_matrix/client/v1/rooms/{}/threads", segment(&room));
+    let get = async |user: &User<'_>, query: &str| user.get(&format!("{path}?{query}")).await;
+    let all = get(&bob, "").await.ok();
+    assert_eq!(ids(&all["chunk"]), [&one, &two].map(String::clone));
+    assert!(all.get("next_batch").is_none());
+    let thread = &all["chunk"][0]["unsigned"]["m.relations"]["m.thread"];
+    assert_eq!((&thread["count"], &thread["current_user_participated"]), (&json!(2), &json!(true)));
+    assert_eq!(thread["latest_event"]["event_id"], *last);
+    assert_eq!(ids(&get(&bob, "include=participated").await.ok()["chunk"]), [one.clone()]);
+    assert_eq!(ids(&get(&alice, "include=participated").await.ok()["chunk"]).len(), 2);
+    let first = get(&bob, "limit=1").await.ok();
+    assert_eq!(ids(&first["chunk"]), [one]);
+    let next = first["next_batch"].as_str().unwrap();
+    let second = get(&bob, &format!("limit=1&from={next}")).await.ok();
+    assert_eq!(ids(&second["chunk"]), [two]);
+    assert!(second.get("next_batch").is_none());
+    assert_eq!(get(&eve, "").await.error(), "403 M_FORBIDDEN");
+    assert_eq!(get(&bob, "include=odd").await.error(), "400 M_INVALID_PARAM");
+    assert_eq!(get(&bob, "from=odd").await.error(), "400 M_INVALID_PARAM");
+}

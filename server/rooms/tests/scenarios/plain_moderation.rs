@@ -111,11 +111,12 @@ fn a_room_with_too_much_to_carry_is_not_replaced() {
             let target = actor(&format!("bad{number}")).user;
             scene.rooms.ban(&actor("ana"), &room.id, &target, None).await.unwrap();
         }
-        let upgrade = scene.rooms.upgrade(&actor("ana"), &room.id, RoomVersion::V12, Vec::new());
+        let ana = actor("ana");
+        let upgrade = scene.rooms.upgrade(&ana, &room.id, RoomVersion::V12, Vec::new());
         let refusal = scene.refused(upgrade).await;
         assert!(matches!(refusal, Rejection::TooMany { limit: 200, .. }), "{refusal:?}");
-        scene.rooms.unban(&actor("ana"), &room.id, &actor("bad0").user, None).await.unwrap();
-        let made = scene.rooms.upgrade(&actor("ana"), &room.id, RoomVersion::V12, Vec::new()).await.unwrap();
+        scene.rooms.unban(&ana, &room.id, &actor("bad0").user, None).await.unwrap();
+        let made = scene.rooms.upgrade(&ana, &room.id, RoomVersion::V12, Vec::new()).await.unwrap();
         let new = scene.room(made.room).await;
         assert_eq!(scene.membership(&new, "bad200").await, Some(Membership::Ban));
     });
