@@ -60,7 +60,7 @@ async fn relations_are_found_filtered_and_paged() {
     assert_eq!(ids(&get("").await["chunk"]), [&third, &second, &first].map(String::clone));
     assert_eq!(ids(&get("?dir=f").await["chunk"]), [&first, &second, &third].map(String::clone));
     assert_eq!(ids(&get("/m.thread").await["chunk"]), [&third, &first].map(String::clone));
-    assert_eq!(ids(&get("/m.annotation/m.reaction").await["chunk"]), [second.clone()]);
+    assert_eq!(ids(&get("/m.annotation/m.reaction").await["chunk"]), vec![second.clone()]);
     assert_eq!(ids(&get("/m.annotation/m.room.message").await["chunk"]), Vec::<String>::new());
     assert_eq!(ids(&get("/org.example").await["chunk"]), Vec::<String>::new());
     let recursed = get("?recurse=true&dir=f").await;
@@ -209,7 +209,7 @@ async fn users_are_found_by_who_may_know_of_them() {
     assert_eq!(search(&alice, "robert").await, Vec::<String>::new(), "an invite is not enough");
     alice.join(&private).await;
     for term in ["Rob", "müll", "mül rob", "bob", "@bob:a.example", "@bo"] {
-        assert_eq!(search(&alice, term).await, [bob.id.clone()], "{term}");
+        assert_eq!(search(&alice, term).await, vec![bob.id.clone()], "{term}");
     }
     for term in ["obert", "robert smith", "", "@", "."] {
         assert_eq!(search(&alice, term).await, Vec::<String>::new(), "{term}");
@@ -223,11 +223,11 @@ async fn users_are_found_by_who_may_know_of_them() {
     assert_eq!(search(&alice, "secret").await, Vec::<String>::new());
     name(&bob, "Bobby").await;
     assert_eq!(search(&alice, "robert").await, Vec::<String>::new());
-    assert_eq!(search(&alice, "bobby").await, [bob.id.clone()]);
+    assert_eq!(search(&alice, "bobby").await, vec![bob.id.clone()]);
 
     // Who is in a public room is found by everybody.
     bob.create_room(json!({})).await;
-    assert_eq!(search(&carol, "bobby").await, [bob.id.clone()]);
+    assert_eq!(search(&carol, "bobby").await, vec![bob.id.clone()]);
     let limited = json!({ "search_term": "b", "limit": 1 });
     let found = carol.call("POST", "/user_directory/search", limited).await.ok();
     assert_eq!(found["limited"], false);
@@ -280,7 +280,7 @@ async fn threads_are_listed_by_what_touched_them_last() {
     let thread = &all["chunk"][0]["unsigned"]["m.relations"]["m.thread"];
     assert_eq!((&thread["count"], &thread["current_user_participated"]), (&json!(2), &json!(true)));
     assert_eq!(thread["latest_event"]["event_id"], *last);
-    assert_eq!(ids(&get(&bob, "include=participated").await.ok()["chunk"]), [one.clone()]);
+    assert_eq!(ids(&get(&bob, "include=participated").await.ok()["chunk"]), vec![one.clone()]);
     assert_eq!(ids(&get(&alice, "include=participated").await.ok()["chunk"]).len(), 2);
     let first = get(&bob, "limit=1").await.ok();
     assert_eq!(ids(&first["chunk"]), [one]);
