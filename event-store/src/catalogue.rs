@@ -5,6 +5,7 @@
 //! own views and records declare theirs with a number from [`numbers`].
 
 use crate::{
+    chains::{ChainPlaceRow, ChainRow},
     codec::{KeyPart, Text, Value},
     event_id::EventIdKey,
     ids::{EventNo, KeyNo, NodeHash, Position, RoomNo, Snowflake, UserNo},
@@ -71,6 +72,9 @@ pub mod numbers {
     pub const TRANSACTIONS: u8 = 19;
     pub const REMOVED: u8 = 20;
     pub const ROLE_SNOWFLAKES: u8 = 21;
+    // The log's index.
+    pub const CHAIN_PLACES: u8 = 22;
+    pub const CHAINS: u8 = 23;
     // Views.
     pub const MEMBERSHIPS: u8 = 32;
     pub const MEMBERS: u8 = 33;
@@ -83,6 +87,7 @@ pub mod numbers {
     pub const GUILD_MEMBERS: u8 = 40;
     pub const GUILD_ROLES: u8 = 41;
     pub const GUILD_OVERWRITES: u8 = 42;
+    pub const GUILD_BANS: u8 = 53;
     pub const PINS: u8 = 43;
     pub const THREADS: u8 = 44;
     pub const THREAD_MESSAGES: u8 = 45;
@@ -111,6 +116,9 @@ pub mod numbers {
     pub const FIRST_ACCOUNT: u8 = 76;
     pub const USER_DEVICES: u8 = 77;
     pub const EMAILS: u8 = 78;
+    // Jobs, and what moderation keeps.
+    pub const JOBS: u8 = 100;
+    pub const SLOW_MODE: u8 = 101;
     pub const REGISTRATION_TOKENS: u8 = 79;
     pub const MAIL_PROOFS: u8 = 80;
     pub const MAIL_TOKENS: u8 = 81;
@@ -187,6 +195,14 @@ table! {
 table! {
     /// Each room's events in the order they arrived: (room, commit, place in the commit).
     Timeline = numbers::TIMELINE, "timeline", (RoomNo, Position, u8) => TimelineRow
+}
+table! {
+    /// Where each state event is in its room's auth chains.
+    ChainPlaces = numbers::CHAIN_PLACES, "chain_places", (RoomNo, EventNo) => ChainPlaceRow
+}
+table! {
+    /// Each room's auth chains: (room, chain, place in the chain).
+    Chains = numbers::CHAINS, "chains", (RoomNo, EventNo, u64) => ChainRow
 }
 table! {
     /// What a snowflake stands for.

@@ -5,6 +5,9 @@
 //! sees the room as it was when they left, and nothing after it; who was never in it, or has forgotten it,
 //! sees nothing.
 //!
+//! In a guild, roles come first: who is no member reads nothing of it, and who may not view a channel nothing
+//! of the channel, whatever the room's own state still says of them.
+//!
 //! **Errors**: 403 `M_FORBIDDEN` for a room that one may not read, and alike for one that is not there, so
 //! that nobody can probe for rooms.
 //! **Source**: Matrix v1.19, client-server API, "Room history visibility"; unknown values mean `shared`.
@@ -43,6 +46,9 @@ impl Access {
     ) -> Result<Self, ApiError> {
         let refused = || ApiError::forbidden("you are not in this room");
         let room = views.room_no(room).await?.ok_or_else(refused)?;
+        if !views.guild_admits(room, user).await? {
+            return Err(refused());
+        }
         let membership = views.membership(room, user).await?;
         let head = views.head(room).await?;
         let sight = Sight::new(views, room, user_id, membership.as_ref()).await?;

@@ -16,7 +16,7 @@ use axum::{
 use nexus_accounts::AccountError;
 use nexus_event_store::{StoreError, kv::KvError};
 use nexus_media::MediaError;
-use nexus_rooms::{GuildRefusal, Rejection, RoomRefusal, RoomsError};
+use nexus_rooms::{GuildRefusal, ModerationRefusal, Rejection, RoomRefusal, RoomsError};
 use serde_json::{Map, Value};
 
 /// A refusal, ready to be sent.
@@ -179,6 +179,13 @@ impl From<Rejection> for ApiError {
             Rejection::FieldTooLong { .. } | Rejection::TooMany { .. } => {
                 (StatusCode::BAD_REQUEST, "M_INVALID_PARAM")
             }
+            Rejection::ThreadExists => (StatusCode::BAD_REQUEST, "M_INVALID_PARAM"),
+            Rejection::Moderation(ModerationRefusal::SlowMode { .. }) => {
+                (StatusCode::TOO_MANY_REQUESTS, "M_LIMIT_EXCEEDED")
+            }
+            Rejection::Moderation(ModerationRefusal::UnknownBan | ModerationRefusal::NobodyBanned) => {
+                (StatusCode::FORBIDDEN, "M_FORBIDDEN")
+            }
             Rejection::DuplicateReaction => (StatusCode::BAD_REQUEST, "M_DUPLICATE_ANNOTATION"),
             Rejection::UnsupportedRoomVersion => (StatusCode::BAD_REQUEST, "M_UNSUPPORTED_ROOM_VERSION"),
             Rejection::Room(refusal) => of_room(refusal),
@@ -186,7 +193,13 @@ impl From<Rejection> for ApiError {
             Rejection::RoomInUse => (StatusCode::BAD_REQUEST, "M_ROOM_IN_USE"),
             Rejection::InvalidState { .. } => (StatusCode::BAD_REQUEST, "M_INVALID_ROOM_STATE"),
         };
-        Self::new(status, errcode, rejection.to_string())
+        let refusal = Self::new(status, errcode, rejection.to_string());
+        match rejection {
+            Rejection::Moderation(ModerationRefusal::SlowMode { retry_after_ms }) => {
+                refusal.with("retry_after_ms", retry_after_ms)
+            }
+            _ => refusal,
+        }
     }
 }
 
@@ -343,7 +356,11 @@ mod tests {
             Rejection::BadField { field: "f", problem: text() },
             Rejection::EventTooLarge { bytes: 70_000, limit: 65_536 },
             Rejection::FieldTooLong { field: "f", bytes: 300, limit: 255 },
+            Rejection::ThreadExists,
             Rejection::DuplicateReaction,
+            Rejection::Moderation(ModerationRefusal::UnknownBan),
+            Rejection::Moderation(ModerationRefusal::NobodyBanned),
+            Rejection::Moderation(ModerationRefusal::SlowMode { retry_after_ms: 1500 }),
             Rejection::Guild(GuildRefusal::UnknownRole),
             Rejection::Guild(GuildRefusal::UnknownMember),
             Rejection::Guild(GuildRefusal::UnknownOverwrite),
@@ -451,6 +468,9 @@ mod tests {
             EventTooLarge { bytes: 70000, limit: 65536 } -> 413 M_TOO_LARGE
             FieldTooLong { field: "f", bytes: 300, limit: 255 } -> 400 M_INVALID_PARAM
             DuplicateReaction -> 400 M_DUPLICATE_ANNOTATION
+            Moderation(UnknownBan) -> 403 M_FORBIDDEN
+            Moderation(NobodyBanned) -> 403 M_FORBIDDEN
+            Moderation(SlowMode { retry_after_ms: 1500 }) -> 429 M_LIMIT_EXCEEDED retry_after_ms=1500
             Guild(UnknownRole) -> 404 M_NOT_FOUND
             Guild(UnknownMember) -> 404 M_NOT_FOUND
             Guild(UnknownOverwrite) -> 404 M_NOT_FOUND

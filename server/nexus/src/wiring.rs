@@ -85,6 +85,8 @@ pub(crate) async fn build(ground: &Ground<'_>) -> Result<Parts> {
         Arc::new(AccountProfiles(accounts.clone())),
         RoomsConfig { default_version: ground.config.rooms.default_version },
     );
+    ground.metrics.register_jobs(rooms.job_statistics());
+    rooms.start_jobs();
     let media = media(ground, &store).await?;
     departures::start(&accounts, &rooms, &views, &media);
     let admin_parts = AdminParts { accounts: accounts.clone(), media: media.clone(), views: views.clone() };

@@ -11,7 +11,7 @@ use crate::content::object;
 const STEWARDS: i64 = 100;
 
 /// What anyone in a channel may send, listed one by one.
-const ORDINARY: [&str; 8] = [
+const ORDINARY: [&str; 11] = [
     "m.poll.end",
     "m.poll.response",
     "m.poll.start",
@@ -20,13 +20,20 @@ const ORDINARY: [&str; 8] = [
     "m.room.message",
     "m.room.redaction",
     "m.sticker",
+    "org.matrix.msc3381.poll.end",
+    "org.matrix.msc3381.poll.response",
+    "org.matrix.msc3381.poll.start",
 ];
 
-/// `m.room.power_levels` of a channel that @everyone may view.
-pub(crate) fn channel_power_levels() -> CanonicalJsonObject {
+/// `m.room.power_levels` of a channel; `open` says whether @everyone may view it, and so invite.
+pub(crate) fn channel_power_levels(open: bool) -> CanonicalJsonObject {
     let events: serde_json::Map<String, serde_json::Value> =
         ORDINARY.iter().map(|event_type| ((*event_type).to_owned(), json!(0))).collect();
-    levels(&serde_json::Value::Object(events))
+    let mut content = levels(&serde_json::Value::Object(events));
+    if !open {
+        content.extend(object(json!({ "invite": STEWARDS })));
+    }
+    content
 }
 
 /// `m.room.power_levels` of a guild room, in which nobody but stewards sends anything.

@@ -15,32 +15,41 @@ mod aliases;
 mod bots;
 mod channel_order;
 mod channels;
+mod clear_reactions;
 mod content;
 mod create_room;
 mod decision;
+mod delete_several;
 mod error;
 mod forget;
 mod guild_members;
 mod guild_state;
 mod guilds;
 mod invites;
+mod jobs;
 mod kick_and_ban;
 mod knock;
 mod locks;
 mod membership;
+mod moderation;
 mod overwrites;
 mod permission;
 mod permission_change;
+mod pins;
 mod power;
 mod publish;
+mod receipts;
 mod redact;
+mod resolve;
 mod restricted_join;
 mod roles;
 mod room_refusal;
 mod send;
+mod slow_mode;
 mod state_checks;
 mod steward;
 pub mod table_list;
+mod threads;
 mod typing;
 mod upgrade;
 
@@ -48,16 +57,23 @@ pub use bots::AddBot;
 pub use channel_order::ChannelMove;
 pub use channels::{ChannelChanges, NewChannel};
 pub use create_room::{CreateRoom, Created, InitialState, Preset};
+pub use delete_several::MESSAGES_AT_ONCE;
 pub use error::{Rejection, RoomsError};
 pub use guild_members::MemberChanges;
 pub use guilds::{CreateGuild, GuildChanges};
 pub use invites::{Invite, InviteRow, NewInvite, usable_invite};
+pub use jobs::{JobStatistics, JobStatus};
+pub use moderation::{BulkBan, ModerationRefusal, Prune};
 pub use overwrites::NewOverwrite;
+pub use pins::PinChange;
+pub use receipts::{MarkRead, ReceiptKind};
 pub use redact::Redact;
+pub use resolve::resolve_states;
 pub use roles::{GuildRefusal, RoleFields};
 pub use room_refusal::RoomRefusal;
 pub use send::SendEvent;
 pub use steward::STEWARD_LOCALPART;
+pub use threads::{AUTO_ARCHIVE_CHOICES, NewThread, ThreadChanges, ThreadStart};
 
 /// Who gives a command.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -122,6 +138,7 @@ pub(crate) struct Inner {
     pub(crate) profiles: Arc<dyn Profiles>,
     pub(crate) config: RoomsConfig,
     pub(crate) locks: locks::Locks,
+    pub(crate) jobs: jobs::JobBoard,
 }
 
 /// The commands. Cheap to clone.
@@ -139,7 +156,8 @@ impl Rooms {
         profiles: Arc<dyn Profiles>,
         config: RoomsConfig,
     ) -> Self {
-        Self { inner: Arc::new(Inner { views, signer, profiles, config, locks: locks::Locks::new() }) }
+        let (locks, jobs) = (locks::Locks::new(), jobs::JobBoard::default());
+        Self { inner: Arc::new(Inner { views, signer, profiles, config, locks, jobs }) }
     }
 
     /// The views these commands keep.

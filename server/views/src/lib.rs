@@ -12,6 +12,7 @@ use nexus_state_resolution::RoomVersion;
 use ruma::{OwnedRoomId, OwnedServerName, OwnedUserId, RoomId, ServerName, UserId};
 
 pub mod audit;
+mod bans;
 mod directory;
 mod event;
 mod guilds;
@@ -39,6 +40,7 @@ mod typing;
 pub mod unread;
 pub mod user_words;
 
+pub use bans::{Ban, BansPage};
 pub use directory::{DirectoryKey, DirectoryPage, DirectoryQuery};
 pub use event::{Caches, Event};
 pub use guilds::{Channel, DISCOVERABLE, Guild, GuildMember, Overwrite, Role, role_snowflake};

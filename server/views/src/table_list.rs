@@ -5,7 +5,7 @@ use nexus_event_store::table_list::TableInfo;
 use crate::{
     records::{Aliases, Forgotten, Published, RoomAliases},
     rows::{
-        GuildChannels, GuildMembers, GuildOverwrites, GuildRoles, Guilds, Infos, Members, Memberships,
+        Bans, GuildChannels, GuildMembers, GuildOverwrites, GuildRoles, Guilds, Infos, Members, Memberships,
         Messages, OverwriteChannels, Reactions, Relations,
     },
     user_words::UserWords,
@@ -26,6 +26,7 @@ pub fn tables() -> Vec<TableInfo> {
         TableInfo::of::<GuildRoles>(),
         TableInfo::of::<GuildMembers>(),
         TableInfo::of::<GuildOverwrites>(),
+        TableInfo::of::<Bans>(),
         TableInfo::of::<OverwriteChannels>(),
         TableInfo::of::<UserWords>(),
         TableInfo::of::<Aliases>(),

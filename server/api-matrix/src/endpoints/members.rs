@@ -28,7 +28,7 @@ pub(crate) async fn joined_rooms(
 ) -> Result<Json<Value>, ApiError> {
     let mut rooms = Vec::new();
     for (room, row) in views.rooms_of(login.user).await? {
-        if row.membership == Membership::Join {
+        if row.membership == Membership::Join && views.guild_admits(room, login.user).await? {
             rooms.push(views.room_id(room).await?);
         }
     }
@@ -44,7 +44,8 @@ pub(crate) async fn joined_members(
     let refused = || ApiError::forbidden("you are not in this room");
     let room = views.room_no(&path::room_id(&room)?).await?.ok_or_else(refused)?;
     let own = views.membership(room, login.user).await?;
-    if own.is_none_or(|row| row.membership != Membership::Join) {
+    let is_in = own.is_some_and(|row| row.membership == Membership::Join);
+    if !is_in || !views.guild_admits(room, login.user).await? {
         return Err(refused());
     }
     let mut joined = Map::new();

@@ -4,6 +4,7 @@
 
 mod accounts;
 mod finding;
+mod guilds;
 mod http;
 mod media;
 mod moderation;

@@ -125,6 +125,8 @@ impl Profiles for AccountProfiles {
 /// A running server.
 pub(crate) struct Server {
     router: Router,
+    /// Its commands. Its jobs do not run until a test starts them.
+    pub(crate) rooms: Rooms,
     pub(crate) clock: ManualClock,
 }
 
@@ -185,7 +187,7 @@ impl Server {
             shared_secret: Some("sesame".to_owned()),
             public_directory: false,
         };
-        Self { router: router(MatrixApi::new(rooms, views, accounts, media, config)), clock }
+        Self { router: router(MatrixApi::new(rooms.clone(), views, accounts, media, config)), rooms, clock }
     }
 
     pub(crate) async fn send(&self, request: Request<Body>) -> Reply {

@@ -32,6 +32,7 @@ fn the_table_of_rejections() {
         R::BadField { field: "topic", problem: "too odd".to_owned() },
         R::EventTooLarge { bytes: 70_000, limit: 65_536 },
         R::FieldTooLong { field: "type", bytes: 300, limit: 255 },
+        R::ThreadExists,
         R::Guild(GuildRefusal::UnknownRole),
         R::Guild(GuildRefusal::UnknownMember),
         R::Guild(GuildRefusal::UnknownOverwrite),
@@ -40,6 +41,9 @@ fn the_table_of_rejections() {
         R::Guild(GuildRefusal::MemberTooHigh),
         R::Guild(GuildRefusal::OnlyAdministrators),
         R::DuplicateReaction,
+        R::Moderation(ModerationRefusal::UnknownBan),
+        R::Moderation(ModerationRefusal::NobodyBanned),
+        R::Moderation(ModerationRefusal::SlowMode { retry_after_ms: 1500 }),
         R::UnsupportedRoomVersion,
         R::RoomInUse,
         R::NotTextChannel,
@@ -66,6 +70,7 @@ fn the_table_of_rejections() {
         BadField { field: "topic", problem: "too odd" } → 400 50035 Invalid Form Body {"topic":{"_errors":[{"code":"BASE_TYPE_BAD","message":"too odd"}]}}
         EventTooLarge { bytes: 70000, limit: 65536 } → 413 40005 Request entity too large
         FieldTooLong { field: "type", bytes: 300, limit: 255 } → 400 50035 Invalid Form Body {"type":{"_errors":[{"code":"BASE_TYPE_MAX_LENGTH","message":"Has 300 bytes, which is too many."}]}}
+        ThreadExists → 400 160004 A thread has already been created for this message
         Guild(UnknownRole) → 404 10011 Unknown Role
         Guild(UnknownMember) → 404 10007 Unknown Member
         Guild(UnknownOverwrite) → 404 10009 Unknown permission overwrite
@@ -74,6 +79,9 @@ fn the_table_of_rejections() {
         Guild(MemberTooHigh) → 403 50013 Missing Permissions
         Guild(OnlyAdministrators) → 403 50013 Missing Permissions
         DuplicateReaction → 400 0 You have already reacted with this emoji
+        Moderation(UnknownBan) → 404 10026 Unknown Ban
+        Moderation(NobodyBanned) → 400 500000 Failed to ban users
+        Moderation(SlowMode { retry_after_ms: 1500 }) → 429 20016 This action cannot be performed due to slowmode rate limit
         UnsupportedRoomVersion → 400 0 The room's version is not supported
         RoomInUse → 400 0 The name is in use
         NotTextChannel → 400 50008 Cannot send messages in a non-text channel

@@ -9,11 +9,13 @@ pub(crate) struct Intents(pub(crate) u64);
 impl Intents {
     pub(crate) const GUILDS: Intents = Intents(1 << 0);
     pub(crate) const GUILD_MEMBERS: Intents = Intents(1 << 1);
+    pub(crate) const GUILD_MODERATION: Intents = Intents(1 << 2);
     pub(crate) const GUILD_INVITES: Intents = Intents(1 << 6);
     pub(crate) const GUILD_PRESENCES: Intents = Intents(1 << 8);
     pub(crate) const GUILD_MESSAGES: Intents = Intents(1 << 9);
     pub(crate) const GUILD_MESSAGE_REACTIONS: Intents = Intents(1 << 10);
     pub(crate) const GUILD_MESSAGE_TYPING: Intents = Intents(1 << 11);
+    pub(crate) const GUILD_MESSAGE_POLLS: Intents = Intents(1 << 24);
     pub(crate) const MESSAGE_CONTENT: Intents = Intents(1 << 15);
     /// Bits 0-16, 20, 21, 24, 25.
     pub(crate) const VALID: Intents = Intents(53_608_447);

@@ -3,16 +3,21 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 mod edits;
+mod forks;
 mod guilds;
 mod idempotency;
 mod invites;
+mod jobs;
 mod leaving;
 mod messages;
+mod moderation;
 mod overwrites;
 mod plain_moderation;
 mod plain_rooms;
+mod private_channels;
 mod reactions;
 mod redactions;
 mod roles;
 mod room_creation;
 mod scene;
+mod slow_mode;

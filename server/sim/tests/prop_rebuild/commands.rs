@@ -2,8 +2,8 @@
 
 use nexus_event_store::RoomNo;
 use nexus_rooms::{
-    AddBot, ChannelChanges, CreateGuild, CreateRoom, GuildChanges, InitialState, NewChannel, NewInvite,
-    Preset, Redact, RoomsError, SendEvent,
+    AddBot, ChannelChanges, CreateGuild, CreateRoom, GuildChanges, InitialState, MemberChanges, NewChannel,
+    NewInvite, Preset, Redact, RoomsError, SendEvent,
 };
 use nexus_state_resolution::RoomVersion;
 use nexus_views::{
@@ -146,11 +146,22 @@ impl World {
     async fn change_guild(&mut self, who: &str, dice: &mut Dice) {
         let guild = *dice.recent(FEW, &self.guilds);
         let (actor, rooms) = (self.actor(who), self.rooms.clone());
-        let outcome = match dice.below(8) {
+        let target = self.actor(dice.user()).user;
+        let outcome = match dice.below(12) {
+            8 => rooms.kick_member(&actor, guild, &target, None).await,
+            9 => rooms.ban_member(&actor, guild, &target, 2 * dice.below(2) as u64, None).await,
+            10 => rooms.unban_member(&actor, guild, &target, None).await,
+            11 => {
+                let until = self.store().world().now().0 + 5;
+                let timeout_until_ms = Some(Some(until));
+                let changes = MemberChanges { timeout_until_ms, ..MemberChanges::default() };
+                rooms.update_member(&actor, guild, &target, changes, None).await
+            }
             0 | 1 => {
                 let name = Some(format!("renamed {}", dice.below(3)));
                 let features = Some(vec!["DISCOVERABLE".to_owned(); dice.below(2)]);
-                rooms.update_guild(&actor, guild, GuildChanges { name, features }).await
+                let owner = (dice.below(4) == 0).then(|| self.actor(dice.user()).user);
+                rooms.update_guild(&actor, guild, GuildChanges { name, features, owner }).await
             }
             2..5 => {
                 let bot = self.actor(&format!("bot{}", dice.below(3))).user;

@@ -1,11 +1,11 @@
-//! `m.room.member`: memberships and member counts.
+//! `m.room.member`: memberships, bans and member counts.
 
-use nexus_event_store::{Rows as _, StoreError, Tx, UserNo, feed::Topic};
+use nexus_event_store::{Rows as _, StoreError, Tx, UserNo, catalogue::UserSnowflakes, feed::Topic};
 use serde_json::Value;
 
 use super::{NewEvent, change_info, names, text};
 use crate::{
-    rows::{Members, Membership, MembershipRow, Memberships},
+    rows::{BanRow, Bans, Members, Membership, MembershipRow, Memberships},
     user_words,
 };
 
@@ -48,6 +48,14 @@ pub(super) async fn project(
     tx.announce(Topic::User(user));
     names::membership(tx, event.room, user, before.as_ref(), &row_name).await?;
     let before = before.map_or(Membership::Leave, |row| row.membership);
+    if membership == Membership::Ban || before == Membership::Ban {
+        let key = (event.room, tx.existing::<UserSnowflakes>(&user).await?);
+        if membership == Membership::Ban {
+            tx.put::<Bans>(&key, &BanRow { user, event: event.no });
+        } else {
+            tx.delete::<Bans>(&key);
+        }
+    }
     if before != membership {
         change_info(tx, event.room, |info| {
             count(&mut info.joined, before, membership, Membership::Join);
