@@ -66,8 +66,7 @@ impl<R: Rows> Reader<'_, R> {
                 return Ok(true);
             }
             let state = self.event(EventPlace { room, event }).await?.state_before;
-            let Some(earlier) =
-                self.state_event(room, state, "m.room.member", user_id.as_str()).await?
+            let Some(earlier) = self.state_event(room, state, "m.room.member", user_id.as_str()).await?
             else {
                 return Ok(false);
             };

@@ -13,11 +13,7 @@ use std::sync::Arc;
 use axum::{Json, extract::State};
 use nexus_accounts::Accounts;
 use nexus_event_store::{EventNo, rows::EventPlace, world::World};
-use nexus_views::{
-    Event, RelationSlice, ViewError, Views,
-    rows::RelationKind,
-    threads::ThreadRow,
-};
+use nexus_views::{Event, RelationSlice, ViewError, Views, rows::RelationKind, threads::ThreadRow};
 use ruma::UserId;
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -69,7 +65,8 @@ pub(crate) async fn get(
     let mut chunk: Vec<Value> = Vec::new();
     let mut last = None;
     let touched = views.touched_threads(access.room, before, LOOKED_AT_MAX).await?;
-    let mut next = (touched.len() == LOOKED_AT_MAX).then(|| touched.last().map(|(event, _)| *event)).flatten();
+    let mut next =
+        (touched.len() == LOOKED_AT_MAX).then(|| touched.last().map(|(event, _)| *event)).flatten();
     for (event, touched) in touched {
         let Some(row) = views.thread_row(access.room, touched.root).await? else { continue };
         let root = views.event(EventPlace { room: access.room, event: touched.root }).await?;

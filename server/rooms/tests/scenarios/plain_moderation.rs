@@ -95,7 +95,8 @@ fn an_alias_is_one_rooms_at_a_time() {
         assert_eq!(outcomes.iter().filter(|ok| **ok).count(), 1, "{outcomes:?}");
         let winner = if outcomes[0] { &one } else { &two };
         assert_eq!(scene.views().alias(&alias).await.unwrap().unwrap().room, winner.no);
-        let made = scene.rooms.upgrade(&actor("ana"), &winner.id, RoomVersion::V11, Vec::new()).await.unwrap();
+        let made =
+            scene.rooms.upgrade(&actor("ana"), &winner.id, RoomVersion::V11, Vec::new()).await.unwrap();
         assert_eq!(scene.views().alias(&alias).await.unwrap().unwrap().room, made.room);
         assert_eq!(scene.views().aliases_of(winner.no).await.unwrap(), Vec::<ruma::OwnedRoomAliasId>::new());
         scene.rooms.delete_alias(&actor("ana"), &alias).await.unwrap();
