@@ -13,6 +13,7 @@ mod message_permissions;
 mod messages;
 mod moderation;
 mod overwrites;
+mod plain_moderation;
 mod plain_rooms;
 mod private_channels;
 mod reactions;
