@@ -85,8 +85,7 @@ impl Decide for Move<'_> {
             }
             if after != before {
                 let parent = category(decision, self.guild, after.parent).await?;
-                put_channel(decision, self.guild, channel, (&after, parent.as_ref()), self.actor)
-                    .await?;
+                put_channel(decision, self.guild, channel, (&after, parent.as_ref()), self.actor).await?;
             }
             if step.lock_permissions
                 && let Some(parent) = after.parent

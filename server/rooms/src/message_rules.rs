@@ -54,9 +54,10 @@ pub(crate) fn reaction_needs(emoji: &str, is_first: bool) -> Permissions {
 
 /// What the content carries: files, embeds, a voice.
 fn carried(content: &CanonicalJsonObject) -> Permissions {
-    let has_items = |field: &str| content.get(field).and_then(CanonicalJsonValue::as_array).is_some_and(|items| !items.is_empty());
-    let is_file =
-        matches!(string(content, "msgtype"), Some("m.image" | "m.file" | "m.audio" | "m.video"));
+    let has_items = |field: &str| {
+        content.get(field).and_then(CanonicalJsonValue::as_array).is_some_and(|items| !items.is_empty())
+    };
+    let is_file = matches!(string(content, "msgtype"), Some("m.image" | "m.file" | "m.audio" | "m.video"));
     let flags = content.get("nexus.flags").and_then(CanonicalJsonValue::as_integer).map_or(0, i64::from);
     let voices = ["org.matrix.msc3245.voice", "m.voice"];
     let is_voice = voices.iter().any(|field| content.contains_key(*field)) || flags & VOICE_MESSAGE != 0;
@@ -79,7 +80,9 @@ fn mentions_room(content: &CanonicalJsonObject) -> bool {
 
 /// Whether it is a reply; in a thread most name the message before them only for clients without threads.
 fn answers(content: &CanonicalJsonObject) -> bool {
-    let Some(relates) = content.get("m.relates_to").and_then(CanonicalJsonValue::as_object) else { return false };
+    let Some(relates) = content.get("m.relates_to").and_then(CanonicalJsonValue::as_object) else {
+        return false;
+    };
     relates.contains_key("m.in_reply_to")
         && relates.get("is_falling_back") != Some(&CanonicalJsonValue::Bool(true))
 }

@@ -112,12 +112,7 @@ impl Rooms {
     /// # Errors
     /// Refused without MANAGE_ROLES, when the role is not below the actor's highest, for @everyone and for
     /// the role of a bot that is in the guild.
-    pub async fn delete_role(
-        &self,
-        actor: &Actor,
-        guild: RoomNo,
-        role: u64,
-    ) -> Result<(), RoomsError> {
+    pub async fn delete_role(&self, actor: &Actor, guild: RoomNo, role: u64) -> Result<(), RoomsError> {
         self.run(&Delete { actor, guild, role }).await.map(drop)
     }
 

@@ -53,9 +53,9 @@ pub use pins::Pin;
 pub use reader::Reader;
 pub use relations::RelationSlice;
 pub use rows::{ChannelKind, Membership, MembershipRow, OverwriteTarget, RoomInfo};
+pub use sight::PastMember;
 pub use summary::RoomSummary;
 pub use threads::{Thread, ThreadState};
-pub use sight::PastMember;
 pub use timeline::{TimelineItem, TimelineKey, TimelineSlice};
 pub use typing::Typing;
 

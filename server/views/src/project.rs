@@ -111,11 +111,7 @@ pub async fn project(tx: &Tx, event: NewEvent<'_>) -> Result<(), StoreError> {
 }
 
 /// A state event that is shown as a message, by whoever the steward made it for.
-async fn notice(
-    tx: &Tx,
-    event: NewEvent<'_>,
-    snowflake: Snowflake,
-) -> Result<(), StoreError> {
+async fn notice(tx: &Tx, event: NewEvent<'_>, snowflake: Snowflake) -> Result<(), StoreError> {
     let author = match shown_actor(event.pdu) {
         Some(user) => tx.intern_user(user.as_str()).await?,
         None => event.sender,

@@ -9,8 +9,7 @@ use std::{collections::BTreeMap, path::PathBuf};
 use nexus_state_resolution::{Pdu, RoomVersion};
 use nexus_views::actor::{self, ActorFault, ActorRequest, Subject};
 use ruma::{
-    CanonicalJsonObject, CanonicalJsonValue, OwnedEventId, RoomId, UserId,
-    serde::Base64,
+    CanonicalJsonObject, CanonicalJsonValue, OwnedEventId, RoomId, UserId, serde::Base64,
     signatures::Ed25519KeyPair,
 };
 use serde_json::{Value, json};
@@ -71,10 +70,16 @@ fn cases() -> Vec<(&'static str, Value, Result<(), ActorFault>)> {
     vec![
         ("a role", role(), Ok(())),
         ("a redaction", event("@ana:a.example", "m.room.redaction", None, redaction), Ok(())),
-        ("letters beyond ASCII", event("@ana:a.example", "m.room.name", Some(""), json!({ "name": "Zoë 👋" })), Ok(())),
+        (
+            "letters beyond ASCII",
+            event("@ana:a.example", "m.room.name", Some(""), json!({ "name": "Zoë 👋" })),
+            Ok(()),
+        ),
         (
             "signed by another server besides",
-            with(&|event| event["content"]["nexus.actor"]["signatures"]["b.example"] = json!({ "ed25519:x": "AAAA" })),
+            with(&|event| {
+                event["content"]["nexus.actor"]["signatures"]["b.example"] = json!({ "ed25519:x": "AAAA" })
+            }),
             Ok(()),
         ),
         (
@@ -93,21 +98,43 @@ fn cases() -> Vec<(&'static str, Value, Result<(), ActorFault>)> {
             with(&|event| drop(event["content"].as_object_mut().unwrap().remove("nexus.actor"))),
             Err(ActorFault::Absent),
         ),
-        ("a request of another type", with(&|event| event["content"]["nexus.actor"] = json!("ana")), Err(ActorFault::Malformed)),
+        (
+            "a request of another type",
+            with(&|event| event["content"]["nexus.actor"] = json!("ana")),
+            Err(ActorFault::Malformed),
+        ),
         ("no user id", request("user", json!("ana")), Err(ActorFault::Malformed)),
         ("a time with a wrong type", request("ts", json!("now")), Err(ActorFault::Malformed)),
         ("no room", request("room", json!(null)), Err(ActorFault::Malformed)),
         ("in another room", with(&|event| event["room_id"] = json!("!other")), Err(ActorFault::OtherRoom)),
-        ("for another role", with(&|event| event["state_key"] = json!("1795305600000123457")), Err(ActorFault::OtherEvent)),
-        ("for another type", with(&|event| event["type"] = json!("nexus.member")), Err(ActorFault::OtherEvent)),
-        ("with more permissions", with(&|event| event["content"]["permissions"] = json!("8")), Err(ActorFault::OtherContent)),
-        ("with a field more", with(&|event| event["content"]["bot"] = json!("@b:a.example")), Err(ActorFault::OtherContent)),
+        (
+            "for another role",
+            with(&|event| event["state_key"] = json!("1795305600000123457")),
+            Err(ActorFault::OtherEvent),
+        ),
+        (
+            "for another type",
+            with(&|event| event["type"] = json!("nexus.member")),
+            Err(ActorFault::OtherEvent),
+        ),
+        (
+            "with more permissions",
+            with(&|event| event["content"]["permissions"] = json!("8")),
+            Err(ActorFault::OtherContent),
+        ),
+        (
+            "with a field more",
+            with(&|event| event["content"]["bot"] = json!("@b:a.example")),
+            Err(ActorFault::OtherContent),
+        ),
         ("of another user", request("user", json!("@eve:a.example")), Err(ActorFault::NotSigned)),
         ("of a user of another server", request("user", json!("@ana:b.example")), Err(ActorFault::NotSigned)),
         ("for another action", request("action", json!("guild.update")), Err(ActorFault::NotSigned)),
         (
             "without a signature",
-            with(&|event| drop(event["content"]["nexus.actor"].as_object_mut().unwrap().remove("signatures"))),
+            with(&|event| {
+                drop(event["content"]["nexus.actor"].as_object_mut().unwrap().remove("signatures"))
+            }),
             Err(ActorFault::NotSigned),
         ),
     ]

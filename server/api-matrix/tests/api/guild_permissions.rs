@@ -55,10 +55,22 @@ async fn what_roles_deny_is_forbidden() {
     let reply = json!({ "m.in_reply_to": { "event_id": asked } });
     let cases = [
         (Permissions::SEND_MESSAGES, "m.room.message", message("hi")),
-        (Permissions::ATTACH_FILES, "m.room.message", json!({ "msgtype": "m.image", "body": "x", "url": "mxc://a/b" })),
-        (Permissions::READ_MESSAGE_HISTORY, "m.room.message", json!({ "msgtype": "m.text", "body": "x", "m.relates_to": reply })),
+        (
+            Permissions::ATTACH_FILES,
+            "m.room.message",
+            json!({ "msgtype": "m.image", "body": "x", "url": "mxc://a/b" }),
+        ),
+        (
+            Permissions::READ_MESSAGE_HISTORY,
+            "m.room.message",
+            json!({ "msgtype": "m.text", "body": "x", "m.relates_to": reply }),
+        ),
         (Permissions::ADD_REACTIONS, "m.reaction", json!({ "m.relates_to": relates })),
-        (Permissions::USE_EXTERNAL_STICKERS, "m.sticker", json!({ "body": "x", "url": "mxc://a/b", "info": {} })),
+        (
+            Permissions::USE_EXTERNAL_STICKERS,
+            "m.sticker",
+            json!({ "body": "x", "url": "mxc://a/b", "info": {} }),
+        ),
         (Permissions::SEND_MESSAGES, "m.room.encrypted", json!({ "algorithm": "m.megolm.v1.aes-sha2" })),
     ];
     for (number, (denied, kind, content)) in cases.into_iter().enumerate() {
@@ -106,7 +118,8 @@ async fn a_channel_out_of_view_is_neither_written_nor_read() {
     let fields = RoleFields { permissions: Some(Permissions::ADMINISTRATOR), ..RoleFields::default() };
     let owner = actor(&scene.owner);
     let role = server.rooms.create_role(&owner, scene.guild, fields).await.unwrap();
-    let changes = nexus_rooms::MemberChanges { more_roles: vec![role], ..nexus_rooms::MemberChanges::default() };
+    let changes =
+        nexus_rooms::MemberChanges { more_roles: vec![role], ..nexus_rooms::MemberChanges::default() };
     server.rooms.update_member(&owner, scene.guild, &actor(&scene.bob).user, changes).await.unwrap();
     scene.bob.say(&scene.room, "back").await;
     assert_eq!(scene.bob.get(&event).await.ok()["content"]["body"], "before");

@@ -272,8 +272,7 @@ impl Reading<'_> {
         let is_there = is_role(&now);
         // A new role changes nobody's sight: nobody holds it yet.
         if was_there && before.as_ref().is_none_or(|before| sight_of(before) != sight_of(&now)) {
-            let rights =
-                if key == "everyone" { Rights::Guild(guild) } else { Rights::Role(guild, id) };
+            let rights = if key == "everyone" { Rights::Guild(guild) } else { Rights::Role(guild, id) };
             self.out.rights.push(rights);
         }
         match (was_there, is_there) {

@@ -9,9 +9,7 @@ use nexus_views::{Event, Page, Permissions, Removed, actor::verify};
 use ruma::{CanonicalJsonObject, EventId, ServerName, serde::Base64};
 use serde_json::{Value, json};
 
-use crate::scene::{
-    Room, Scene, actor, edit, event, missing, play, reaction, redaction, state, text,
-};
+use crate::scene::{Room, Scene, actor, edit, event, missing, play, reaction, redaction, state, text};
 
 const SECRET: &str = "the secret words";
 
@@ -256,10 +254,14 @@ fn what_a_steward_says_of_a_guild_is_not_redacted() {
         let guild = scene.guild("ana").await;
         let role = scene.rooms.create_role(&actor("ana"), guild.room.no, Default::default()).await;
         let (role, head) = (role.unwrap().to_string(), scene.views().head(guild.room.no).await.unwrap());
-        for (kind, key) in
-            [("nexus.guild", ""), ("nexus.role", "everyone"), ("nexus.role", role.as_str()), ("m.room.name", "")]
-        {
-            let event = scene.views().state_event(guild.room.no, head.state, kind, key).await.unwrap().unwrap();
+        for (kind, key) in [
+            ("nexus.guild", ""),
+            ("nexus.role", "everyone"),
+            ("nexus.role", role.as_str()),
+            ("m.room.name", ""),
+        ] {
+            let event =
+                scene.views().state_event(guild.room.no, head.state, kind, key).await.unwrap().unwrap();
             for who in ["ana", "nexus"] {
                 let event_id = event.pdu.event_id().to_owned();
                 let redact = Redact { room: guild.room.id.clone(), event_id, reason: None, txn: None };

@@ -296,8 +296,7 @@ fn a_guild_has_an_end_of_roles() {
             scene.role(&guild, "one of many", Permissions::NONE).await;
         }
         let fields = RoleFields::default();
-        let refusal =
-            scene.refused(scene.rooms.create_role(&actor("ana"), guild.room.no, fields)).await;
+        let refusal = scene.refused(scene.rooms.create_role(&actor("ana"), guild.room.no, fields)).await;
         assert_eq!(refusal, Rejection::TooMany { what: "roles", limit: 250 });
     });
 }

@@ -2,8 +2,8 @@
 
 use nexus_event_store::RoomNo;
 use nexus_rooms::{
-    AddBot, ChannelChanges, ChannelMove, CreateGuild, CreateRoom, GuildChanges, InitialState, MemberChanges, NewChannel, NewInvite, NewOverwrite,
-    Preset, Redact, RoleFields, RoomsError, SendEvent,
+    AddBot, ChannelChanges, ChannelMove, CreateGuild, CreateRoom, GuildChanges, InitialState, MemberChanges,
+    NewChannel, NewInvite, NewOverwrite, Preset, Redact, RoleFields, RoomsError, SendEvent,
 };
 use nexus_state_resolution::RoomVersion;
 use nexus_views::{
