@@ -10,8 +10,7 @@ use nexus_event_store::{
     RoomNo, Snowflake, UserNo,
     rows::{EventPlace, SnowflakeRow},
 };
-use nexus_views::{Event, project::requested_by};
-use ruma::UserId;
+use nexus_views::{Event, actor::shown_actor};
 use serde_json::{Value, json};
 
 use super::{
@@ -243,15 +242,9 @@ impl Objects {
 
     /// Who wrote a message; of a notice, at whose request it came.
     async fn author(&self, event: &Event) -> Result<UserNo, ApiError> {
-        let content: Value = event.pdu.content_as().unwrap_or_default();
-        let user = match event.pdu.state_key().and(requested_by(event.pdu.sender(), &content)) {
-            Some(user) => UserId::parse(user).ok(),
-            None => Some(event.pdu.sender().to_owned()),
-        };
-        Ok(match user {
-            Some(user) => self.views.user_no(&user).await?.unwrap_or_default(),
-            None => UserNo::default(),
-        })
+        let requested = event.pdu.state_key().and_then(|_| shown_actor(&event.pdu));
+        let user = requested.unwrap_or_else(|| event.pdu.sender().to_owned());
+        Ok(self.views.user_no(&user).await?.unwrap_or_default())
     }
 
     async fn message_made(
