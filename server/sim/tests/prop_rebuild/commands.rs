@@ -156,7 +156,7 @@ impl World {
                 let until = self.store().world().now().0 + 5;
                 let timeout_until_ms = Some(Some(until));
                 let changes = MemberChanges { timeout_until_ms, ..MemberChanges::default() };
-                rooms.update_member(&actor, guild, &target, changes, None).await
+                rooms.update_member(&actor, guild, &target, changes).await
             }
             0 | 1 => {
                 let name = Some(format!("renamed {}", dice.below(3)));
