@@ -34,8 +34,6 @@ pub(crate) struct Access {
     pub(crate) until: Option<Position>,
     /// What the user may see of its history.
     pub(crate) sight: Sight,
-    /// Whether the user may read what was written before; a guild's roles decide it in its channels.
-    reads_history: bool,
 }
 
 impl Access {
@@ -53,24 +51,23 @@ impl Access {
         }
         let membership = views.membership(room, user).await?;
         let head = views.head(room).await?;
-        let sight = Sight::new(views, room, user_id, membership.as_ref()).await?;
+        let mut sight = Sight::new(views, room, user_id, membership.as_ref()).await?;
         if let Some(row) = &membership
             && views.is_forgotten(room, user, row).await?
             && visibility(views, room, head.state).await? != Visibility::WorldReadable
         {
             return Err(refused());
         }
-        let reads_history = match views.info(room).await?.guild {
-            Some(guild) if sight.presence == Presence::Joined => {
-                let held = views.permissions(guild, Some(room), user).await?;
-                if !held.contains(Permissions::VIEW_CHANNEL) {
-                    // Whoever is still in a channel that they may view no more.
-                    return Err(refused());
-                }
-                held.contains(Permissions::READ_MESSAGE_HISTORY)
+        if sight.presence == Presence::Joined
+            && let Some(guild) = views.info(room).await?.guild
+        {
+            let held = views.permissions(guild, Some(room), user).await?;
+            if !held.contains(Permissions::VIEW_CHANNEL) {
+                // Whoever is still in a channel that they may view no more.
+                return Err(refused());
             }
-            _ => true,
-        };
+            sight.reads_history = held.contains(Permissions::READ_MESSAGE_HISTORY);
+        }
         let is_open = sight.presence == Presence::Joined
             || visibility(views, room, head.state).await? == Visibility::WorldReadable;
         let (state, until) = match sight.presence {
@@ -78,16 +75,13 @@ impl Access {
             Presence::Left { position, state } => (state, Some(position)),
             Presence::Joined | Presence::Never => return Err(refused()),
         };
-        Ok(Self { room, state, until, sight, reads_history })
+        Ok(Self { room, state, until, sight })
     }
 }
 
 impl Access {
     /// Whether the user may read `event` of this room.
     pub(crate) async fn sees(&mut self, views: &Views, event: &Event) -> Result<bool, ViewError> {
-        if !self.reads_history && event.pdu.state_key().is_none() {
-            return Ok(false);
-        }
         let in_time = self.until.is_none_or(|until| event.position <= until);
         Ok(in_time && event.room == self.room && self.sight.sees(views, event).await?)
     }
@@ -130,6 +124,8 @@ pub(crate) struct Sight {
     user_id: OwnedUserId,
     presence: Presence,
     known: BTreeMap<NodeHash, (Visibility, Option<Membership>)>,
+    /// Whether the user may read what was written before; a guild's roles decide it in its channels.
+    reads_history: bool,
 }
 
 impl Sight {
@@ -148,7 +144,7 @@ impl Sight {
                 last_stay(views, &event, user_id).await?
             }
         };
-        Ok(Self { room, user_id: user_id.to_owned(), presence, known: BTreeMap::new() })
+        Ok(Self { room, user_id: user_id.to_owned(), presence, known: BTreeMap::new(), reads_history: true })
     }
 
     /// The commit that ended the user's last stay in the room.
@@ -162,6 +158,9 @@ impl Sight {
     /// Whether the user may see `event`.
     pub(crate) async fn sees(&mut self, views: &Views, event: &Event) -> Result<bool, ViewError> {
         let kind = event.pdu.event_type();
+        if !self.reads_history && event.pdu.state_key().is_none() {
+            return Ok(false);
+        }
         if kind == "m.room.member" && event.pdu.state_key() == Some(self.user_id.as_str()) {
             return Ok(true);
         }
