@@ -15,7 +15,7 @@ use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Membership, ViewError, Views,
+    ViewError, Views,
     rows::{GuildMembers, MessageRow, Messages},
     threads::ThreadMessages,
 };
@@ -253,13 +253,10 @@ impl Views {
         })
     }
 
+    /// Since when the user is there: in a guild's channel, since they came into the guild.
     async fn came(&self, room: RoomNo, user: UserNo) -> Result<Snowflake, ViewError> {
-        let mut row = self.membership(room, user).await?;
-        if row.as_ref().is_none_or(|row| row.membership != Membership::Join)
-            && let Some(guild) = self.info(room).await?.guild
-        {
-            row = self.membership(guild, user).await?;
-        }
+        let place = self.info(room).await?.guild.unwrap_or(room);
+        let row = self.membership(place, user).await?;
         Ok(row.map_or(Snowflake(u64::MAX), |row| Snowflake::at(row.since_ms)))
     }
 
