@@ -238,19 +238,25 @@ mod tests {
         check(
             &json!({ "content": "hi", "tts": false, "enforce_nonce": false,
                 "message_reference": { "message_id": "5", "fail_if_not_exists": true } }),
-            &expect![[r#"MessageForm { content: Some("hi"), embeds: None, components: None, reference: Some(Reference { message: Snowflake(5), fail_if_not_exists: true }), allowed_mentions: AllowedMentions { everyone: true, users: None, replied_user: true }, nonce: None, enforce_nonce: false, flags: None, poll: None, attachments: None }"#]],
+            &expect![[
+                r#"MessageForm { content: Some("hi"), embeds: None, components: None, reference: Some(Reference { message: Snowflake(5), fail_if_not_exists: true }), allowed_mentions: AllowedMentions { everyone: true, users: None, replied_user: true }, nonce: None, enforce_nonce: false, flags: None, poll: None, attachments: None }"#
+            ]],
         );
         // discord.py: integer ids, an empty list of components, a nonce it enforces
         check(
             &json!({ "content": "hi", "components": [], "nonce": "123", "enforce_nonce": true, "tts": false,
                 "message_reference": { "message_id": 5, "channel_id": 6 } }),
-            &expect![[r#"MessageForm { content: Some("hi"), embeds: None, components: Some([]), reference: Some(Reference { message: Snowflake(5), fail_if_not_exists: true }), allowed_mentions: AllowedMentions { everyone: true, users: None, replied_user: true }, nonce: Some(String("123")), enforce_nonce: true, flags: None, poll: None, attachments: None }"#]],
+            &expect![[
+                r#"MessageForm { content: Some("hi"), embeds: None, components: Some([]), reference: Some(Reference { message: Snowflake(5), fail_if_not_exists: true }), allowed_mentions: AllowedMentions { everyone: true, users: None, replied_user: true }, nonce: Some(String("123")), enforce_nonce: true, flags: None, poll: None, attachments: None }"#
+            ]],
         );
         // serenity: parse users with an empty list of users
         check(
             &json!({ "content": null, "embeds": [{ "title": "t", "color": 255 }], "nonce": 7,
                 "allowed_mentions": { "parse": ["users"], "users": [], "roles": [] } }),
-            &expect![[r#"MessageForm { content: Some(""), embeds: Some([Object {"color": Number(255), "title": String("t"), "type": String("rich")}]), components: None, reference: None, allowed_mentions: AllowedMentions { everyone: false, users: None, replied_user: false }, nonce: Some(Number(7)), enforce_nonce: false, flags: None, poll: None, attachments: None }"#]],
+            &expect![[
+                r#"MessageForm { content: Some(""), embeds: Some([Object {"color": Number(255), "title": String("t"), "type": String("rich")}]), components: None, reference: None, allowed_mentions: AllowedMentions { everyone: false, users: None, replied_user: false }, nonce: Some(Number(7)), enforce_nonce: false, flags: None, poll: None, attachments: None }"#
+            ]],
         );
     }
 
