@@ -15,7 +15,7 @@ use nexus_views::{Event, ViewError, Views};
 use ruma::CanonicalJsonObject;
 use serde_json::{Value, json};
 
-use crate::json_out::ObjectWriter;
+use crate::{access::Sight, json_out::ObjectWriter};
 
 /// Whom events are written for, and when.
 #[derive(Clone, Copy, Debug)]
@@ -119,8 +119,15 @@ async fn thread(views: &Views, viewer: Viewer<'_>, event: &Event) -> Result<Opti
     let Some(row) = views.thread_row(event.room, event.no).await? else { return Ok(None) };
     let Some(latest) = row.latest else { return Ok(None) };
     let latest = views.event(EventPlace { room: event.room, event: latest }).await?;
-    let takes_part = views.user_id(viewer.user).await? == event.pdu.sender()
-        || views.takes_part(event.room, event.no, viewer.user).await?;
+    // Who may see the root may not have been there for all that came later.
+    let user_id = views.user_id(viewer.user).await?;
+    let membership = views.membership(event.room, viewer.user).await?;
+    let mut sight = Sight::new(views, event.room, &user_id, membership.as_ref()).await?;
+    if !sight.sees(views, &latest).await? {
+        return Ok(None);
+    }
+    let takes_part =
+        user_id == event.pdu.sender() || views.takes_part(event.room, event.no, viewer.user).await?;
     Ok(Some(Thread { count: row.messages, latest, takes_part }))
 }
 
