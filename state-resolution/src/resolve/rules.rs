@@ -16,7 +16,7 @@ use std::sync::Arc;
 use ruma::{Int, UserId, room_version_rules::AuthorizationRules};
 
 use super::{
-    facts::{Creators, Facts, Field, Level, Levels, Membership},
+    facts::{Creators, Facts, Field, Kind, Level, Levels, Membership},
     iterative::View,
 };
 use crate::authorise_state_only;
@@ -64,8 +64,7 @@ fn needed(levels: Option<&Levels>, level: Level) -> Field<Power> {
 /// Whether the rules allow the event by the state.
 pub(super) fn allowed(view: &View<'_>) -> Field<bool> {
     let (room, event) = (view.room, view.event);
-    let event_type = event.pdu.event_type();
-    if event_type == "m.room.create" {
+    if event.kind == Kind::Create {
         return Ok(true);
     }
     let Some(create) = view.find(super::keys::KeyNo::CREATE) else { return Ok(false) };
@@ -73,8 +72,11 @@ pub(super) fn allowed(view: &View<'_>) -> Field<bool> {
     if !create.federate? && create.sender.server_name() != event.sender().server_name() {
         return Ok(false);
     }
-    let is_old_special_case = (room.rules.special_case_room_aliases && event_type == "m.room.aliases")
-        || (room.rules.special_case_room_redaction && event_type == "m.room.redaction");
+    let is_old_special_case = match event.kind {
+        Kind::Aliases => room.rules.special_case_room_aliases,
+        Kind::Redaction => room.rules.special_case_room_redaction,
+        _ => false,
+    };
     if is_old_special_case {
         return Ok(allowed_in_general(view));
     }
@@ -88,11 +90,11 @@ pub(super) fn allowed(view: &View<'_>) -> Field<bool> {
     }
     let levels = view.levels();
     let power = power_of(room.rules, levels, event.sender(), creators)?;
-    if event_type == "m.room.third_party_invite" {
+    if event.kind == Kind::ThirdPartyInvite {
         return Ok(power >= needed(levels, Level::Invite)?);
     }
     let takes = match levels {
-        Some(levels) => levels.state_event(event_type)?,
+        Some(levels) => levels.state_event(event.pdu.event_type())?,
         None => Level::StateDefault.default(),
     };
     if power < Power::Level(takes) {
