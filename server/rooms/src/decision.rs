@@ -12,6 +12,7 @@ use nexus_event_store::{
     catalogue::{
         EventPlaces, Events, Heads, RoomNumbers, RoomSnowflakes, Rooms as RoomTable, Snowflakes, Timeline,
     },
+    chains,
     codec::Text,
     event_id::EventIdKey,
     feed::Topic,
@@ -347,6 +348,7 @@ impl Decision<'_> {
                 let key = self.tx.intern_state_key(pdu.event_type(), state_key).await?;
                 let (root, nodes) = trie::apply(&self.tx, room, before, vec![(key, Some(no))]).await?;
                 self.tx.put_nodes(room, nodes);
+                chains::index(&self.tx, room, no, key, &auth).await?;
                 root
             }
             None => before,

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 mod edits;
+mod forks;
 mod guilds;
 mod idempotency;
 mod invites;
