@@ -42,7 +42,6 @@ mod restricted_join;
 mod roles;
 mod room_refusal;
 #[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 mod scale;
 mod send;
 mod slow_mode;

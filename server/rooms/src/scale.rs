@@ -171,8 +171,7 @@ impl Clock for Real {
     }
 
     fn monotonic(&self) -> Duration {
-        let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
-        since
+        std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap()
     }
 
     fn sleep(&self, duration: Duration) -> BoxFuture<'static, ()> {
@@ -214,7 +213,6 @@ fn number_of(name: &str, otherwise: usize) -> usize {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "a benchmark of minutes"]
-#[expect(clippy::print_stdout, reason = "the table is what it is for")]
 async fn a_large_guild_measured() {
     let (members, channels) = (number_of("MEMBERS", 100_000), number_of("CHANNELS", 500));
     let folder = std::env::temp_dir().join(format!("nexus-scale-{}", std::process::id()));
@@ -280,7 +278,6 @@ async fn a_large_guild_measured() {
     drop(std::fs::remove_dir_all(&folder));
 }
 
-#[expect(clippy::print_stdout, reason = "a row of the table")]
 fn print_row(name: &str, times: &mut Vec<Duration>) {
     times.sort_unstable();
     let ms = |time: Duration| time.as_secs_f64() * 1e3;
