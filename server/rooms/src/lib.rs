@@ -41,8 +41,6 @@ mod resolve;
 mod restricted_join;
 mod roles;
 mod room_refusal;
-#[cfg(test)]
-mod scale;
 mod send;
 mod slow_mode;
 mod state_checks;
@@ -192,4 +190,9 @@ impl Appended {
             replayed: false,
         }
     }
+}
+
+#[cfg(test)]
+mod tests {
+    mod scale;
 }

@@ -2,7 +2,7 @@
 //!
 //! The members come by real joins, many in a commit. The small guild is a test of event counts; the large
 //! one, on RocksDB and the real clock, is a benchmark that prints a table:
-//! `cargo test -p nexus-rooms --lib scale -- --ignored --nocapture`.
+//! `cargo test -p nexus-rooms --lib -- --ignored --nocapture a_large_guild_measured`.
 
 use std::{
     sync::{
