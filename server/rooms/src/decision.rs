@@ -353,7 +353,11 @@ impl Decision<'_> {
             }
             None => before,
         };
-        let snowflake = (pdu.state_key().is_none() && is_new_message(&pdu)).then(|| {
+        let is_shown = match pdu.state_key() {
+            Some(_) => self.is_pin_notice(room, before, &pdu).await?,
+            None => is_new_message(&pdu),
+        };
+        let snowflake = is_shown.then(|| {
             let last = self.open.get(&room).map_or(Snowflake::default(), |open| open.last_snowflake);
             self.tx.store().next_snowflake(last)
         });

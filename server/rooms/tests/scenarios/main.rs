@@ -12,6 +12,7 @@ mod leaving;
 mod messages;
 mod moderation;
 mod overwrites;
+mod plain_moderation;
 mod plain_rooms;
 mod private_channels;
 mod reactions;
