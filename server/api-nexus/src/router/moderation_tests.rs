@@ -105,7 +105,8 @@ async fn who_is_banned_or_kicked_reads_nothing_any_more() {
         }
         assert_eq!(scene.max.get("/users/@me/guilds").await, json!([]));
         let invites = format!("/channels/{}/invites", scene.channel);
-        let code = scene.olga.call("POST", &invites, json!({})).await.ok()["code"].as_str().unwrap().to_owned();
+        let code =
+            scene.olga.call("POST", &invites, json!({})).await.ok()["code"].as_str().unwrap().to_owned();
         let accepted = scene.max.call("POST", &format!("/invites/{code}"), json!({})).await;
         if deed == "ban" {
             assert_eq!(accepted.error(), "403 40007");

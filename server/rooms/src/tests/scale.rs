@@ -273,7 +273,11 @@ async fn a_large_guild_measured() {
     times.push(now() - began);
     print_row("nobody may view any channel", &mut times);
     jobs_done().await;
-    println!("| its job: {} channels private, member out | {:.0} ms |", made.len(), (now() - began).as_secs_f64() * 1e3);
+    println!(
+        "| its job: {} channels private, member out | {:.0} ms |",
+        made.len(),
+        (now() - began).as_secs_f64() * 1e3
+    );
     drop(rooms);
     drop(std::fs::remove_dir_all(&folder));
 }
@@ -282,6 +286,10 @@ fn print_row(name: &str, times: &mut Vec<Duration>) {
     times.sort_unstable();
     let ms = |time: Duration| time.as_secs_f64() * 1e3;
     let median = ms(times[times.len() / 2]);
-    println!("| {name} | median {median:.1} ms, worst {:.1} ms of {} |", ms(times[times.len() - 1]), times.len());
+    println!(
+        "| {name} | median {median:.1} ms, worst {:.1} ms of {} |",
+        ms(times[times.len() - 1]),
+        times.len()
+    );
     times.clear();
 }

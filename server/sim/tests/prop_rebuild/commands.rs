@@ -2,8 +2,8 @@
 
 use nexus_event_store::RoomNo;
 use nexus_rooms::{
-    Actor, AddBot, ChannelChanges, CreateGuild, CreateRoom, GuildChanges, InitialState, MemberChanges, NewChannel,
-    NewInvite, Preset, Redact, RoomsError, SendEvent,
+    Actor, AddBot, ChannelChanges, CreateGuild, CreateRoom, GuildChanges, InitialState, MemberChanges,
+    NewChannel, NewInvite, Preset, Redact, RoomsError, SendEvent,
 };
 use nexus_state_resolution::RoomVersion;
 use nexus_views::{
