@@ -3,7 +3,7 @@
 export CARGO_TARGET_DIR ?= $(CURDIR)/target
 export PATH := $(HOME)/.cargo/bin:$(PATH)
 
-.PHONY: run build test lint bench demo sim soak clean
+.PHONY: run build test lint bench bench-store demo fuzz sim soak clean
 
 run: build
 	exec $(CARGO_TARGET_DIR)/debug/nexus serve $(ARGS)
@@ -24,8 +24,14 @@ soak:
 	scripts/ensure-system-packages build test
 	scripts/soak
 
+fuzz:
+	scripts/fuzz $(ARGS)
+
 bench: build
 	python3 sytest-like-tests/bench.py $(ARGS)
+
+bench-store:
+	cargo run --locked -p nexus-maintenance --example bench_store -- $(ARGS)
 
 demo: build
 	scripts/ensure-system-packages test
