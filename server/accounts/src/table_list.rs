@@ -3,15 +3,18 @@
 use nexus_event_store::table_list::TableInfo;
 
 use crate::profile_fields::ProfileFields;
+use crate::second_factor::SecondFactors;
 use crate::tables::{
-    AccessTokens, AccountData, AccountRows, Applications, Devices, Emails, Filters, FirstAccount,
-    GatewaySessions, OwnedApplications, Profiles, RefreshTokens, UserDevices,
+    AccessTokens, AccountData, AccountRows, Applications, Departures, Devices, Emails, Filters, FirstAccount,
+    GatewaySessions, OwnedApplications, Profiles, RefreshTokens, RegistrationTokens, UserDevices,
 };
 
 /// The tables of this crate.
 #[must_use]
 pub fn tables() -> Vec<TableInfo> {
     vec![
+        TableInfo::of::<ProfileFields>(),
+        TableInfo::of::<SecondFactors>(),
         TableInfo::of::<AccountRows>(),
         TableInfo::of::<Emails>(),
         TableInfo::of::<Devices>(),
@@ -20,11 +23,12 @@ pub fn tables() -> Vec<TableInfo> {
         TableInfo::of::<RefreshTokens>(),
         TableInfo::of::<FirstAccount>(),
         TableInfo::of::<Profiles>(),
-        TableInfo::of::<ProfileFields>(),
         TableInfo::of::<AccountData>(),
         TableInfo::of::<Filters>(),
         TableInfo::of::<Applications>(),
         TableInfo::of::<OwnedApplications>(),
         TableInfo::of::<GatewaySessions>(),
+        TableInfo::of::<Departures>(),
+        TableInfo::of::<RegistrationTokens>(),
     ]
 }
