@@ -6,7 +6,11 @@
 //!
 //! `cargo bench` prints a table. How to run it: `docs/benchmarks.md`.
 #![allow(missing_docs, clippy::unwrap_used, reason = "a benchmark is a test that prints")]
-#![allow(clippy::print_stdout, clippy::disallowed_methods, reason = "it measures, and prints what it measured")]
+#![allow(
+    clippy::print_stdout,
+    clippy::disallowed_methods,
+    reason = "it measures, and prints what it measured"
+)]
 
 use std::{
     collections::HashMap,
@@ -134,17 +138,25 @@ fn main() {
         let whole = whole.await;
         let apart = times(200, async |number| {
             let late = EventNo(EVENTS - number);
-            let (left, right) = (state_after(&rows, late).await, state_after(&rows, EventNo(late.0 - 100)).await);
+            let (left, right) =
+                (state_after(&rows, late).await, state_after(&rows, EventNo(late.0 - 100)).await);
             black_box(trie::diff(&rows, ROOM, left, right).await.unwrap().len());
         });
         let apart = apart.await;
         println!("{EVENTS} state events over {KEYS} keys, built in {:.1} s", built.as_secs_f64());
-        println!("trie nodes: {:.0} bytes an event, keys included, before compression\n", bytes as f64 / EVENTS as f64);
+        println!(
+            "trie nodes: {:.0} bytes an event, keys included, before compression\n",
+            bytes as f64 / EVENTS as f64
+        );
         println!("| state at a random event | median | 99th percentile |\n|---|---|---|");
         for (name, (median, worst)) in
             [("one entry", one), ("all of it", whole), ("how it differs from 100 events before", apart)]
         {
-            println!("| {name} | {:.1} µs | {:.1} µs |", median.as_secs_f64() * 1e6, worst.as_secs_f64() * 1e6);
+            println!(
+                "| {name} | {:.1} µs | {:.1} µs |",
+                median.as_secs_f64() * 1e6,
+                worst.as_secs_f64() * 1e6
+            );
         }
     });
 }

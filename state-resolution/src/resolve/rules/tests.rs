@@ -34,7 +34,10 @@ fn levels() -> impl Strategy<Value = Value> {
     let users = prop::collection::vec((who(), level()), 0..4);
     let kinds = prop::sample::select(vec!["m.room.name", "m.room.power_levels", "m.room.message"]);
     let events = prop::collection::vec((kinds, level()), 0..3);
-    let odd = prop::option::weighted(0.1, (prop::sample::select(vec!["users", "events", "notifications"]), level()));
+    let odd = prop::option::weighted(
+        0.1,
+        (prop::sample::select(vec!["users", "events", "notifications"]), level()),
+    );
     (fields, users, events, level(), odd).prop_map(|(fields, users, events, room, odd)| {
         let mut content = json!({ "notifications": { "room": room } });
         for (name, level) in users {
@@ -55,10 +58,15 @@ fn levels() -> impl Strategy<Value = Value> {
 
 fn membership() -> impl Strategy<Value = Value> {
     let known = prop::sample::select(vec!["join", "invite", "leave", "ban", "knock", "strange"]);
-    let via = prop::option::weighted(0.4, prop_oneof![5 => who().prop_map(|via| json!(user(via))), 1 => level()]);
-    let third = prop::option::weighted(0.1, prop_oneof![
-        Just(json!({ "signed": { "token": "t", "mxid": "@carol:a.example", "signatures": {} } })), level(),
-    ]);
+    let via =
+        prop::option::weighted(0.4, prop_oneof![5 => who().prop_map(|via| json!(user(via))), 1 => level()]);
+    let third = prop::option::weighted(
+        0.1,
+        prop_oneof![
+            Just(json!({ "signed": { "token": "t", "mxid": "@carol:a.example", "signatures": {} } })),
+            level(),
+        ],
+    );
     (prop_oneof![9 => known.prop_map(|known| json!(known)), 1 => level()], via, third).prop_map(
         |(membership, via, third)| {
             let mut content = json!({ "membership": membership });
@@ -104,7 +112,13 @@ fn deed() -> impl Strategy<Value = Deed> {
     let own = (who(), membership())
         .prop_map(|(by, content)| Deed::new(by, "m.room.member", user(by).as_str(), content, 20));
     let keys = prop::sample::select(vec!["", "@bob:a.example", "b.example", "a.example", "@", "t"]);
-    let kinds = vec!["m.room.name", "m.room.third_party_invite", "m.room.aliases", "m.room.redaction", "m.room.member"];
+    let kinds = vec![
+        "m.room.name",
+        "m.room.third_party_invite",
+        "m.room.aliases",
+        "m.room.redaction",
+        "m.room.member",
+    ];
     let other = (who(), prop::sample::select(kinds), keys)
         .prop_map(|(by, kind, key)| Deed::new(by, kind, key, json!({ "membership": "join" }), 20));
     prop_oneof![
