@@ -200,3 +200,8 @@ impl Appended {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    mod scale;
+}
