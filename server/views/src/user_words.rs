@@ -66,6 +66,15 @@ pub(crate) async fn project(
     Ok(())
 }
 
+/// Takes back what a membership counted: its room leaves the store.
+///
+/// # Errors
+/// Store errors.
+pub async fn forget(tx: &Tx, user: UserNo, user_id: &str, row: &MembershipRow) -> Result<(), StoreError> {
+    let gone = MembershipRow { membership: Membership::Leave, ..row.clone() };
+    project(tx, user, user_id, Some(row), &gone).await
+}
+
 impl Views {
     /// Users with a word that begins with `prefix` (in any case), at most `limit` rows' worth, each once.
     ///
