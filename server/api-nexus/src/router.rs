@@ -174,6 +174,8 @@ async fn no_such_method() -> ApiError {
 }
 
 #[cfg(test)]
+mod moderation_tests;
+#[cfg(test)]
 mod role_tests;
 #[cfg(test)]
 mod tests;
