@@ -12,7 +12,7 @@ use nexus_event_store::{
     EventNo, Position, RoomNo, Rows as _, Scan, Snowflake, Store, StoreError, Tx,
     catalogue::{
         EventPlaces, Events, Heads, Meta, RoomNumbers, RoomSnowflakes, Rooms, Snowflakes, Stream, Table,
-        Timeline, Transactions, Users,
+        Timeline, Transactions,
     },
     codec::Text,
     event_id::EventIdKey,
@@ -173,8 +173,7 @@ impl Purge<'_> {
             let Some(row) = tx.row::<Members>(&(self.room, *user)).await?.filter(|now| now == row) else {
                 return Ok(true);
             };
-            let id = tx.existing::<Users>(user).await?;
-            user_words::forget(&tx, *user, &id, &row).await?;
+            user_words::forget(&tx, *user, &row).await?;
             tx.delete::<Members>(&(self.room, *user));
             tx.delete::<Memberships>(&(*user, self.room));
         }
