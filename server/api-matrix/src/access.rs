@@ -93,7 +93,10 @@ fn may_read(visibility: Visibility, membership: Option<Membership>, since: bool)
     match visibility {
         Visibility::WorldReadable => true,
         Visibility::Shared => since || membership == Some(Membership::Join),
-        Visibility::Invited => matches!(membership, Some(Membership::Join | Membership::Invite)),
+        // An invite opens the past from then on only to who has come.
+        Visibility::Invited => {
+            membership == Some(Membership::Join) || (since && membership == Some(Membership::Invite))
+        }
         Visibility::Joined => membership == Some(Membership::Join),
     }
 }
