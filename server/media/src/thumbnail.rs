@@ -65,9 +65,9 @@ const SIZES: [ThumbnailSize; 12] = [
 impl ThumbnailSize {
     /// The smallest one there is that is as large as this one, or the largest.
     fn nearest(self) -> Self {
-        let same = SIZES.iter().filter(|size| size.fit == self.fit);
+        let mut same = SIZES.iter().filter(|size| size.fit == self.fit);
         let large = |size: &&Self| size.width >= self.width && size.height >= self.height;
-        same.clone().find(large).or(same.last()).copied().unwrap_or(self)
+        same.clone().find(large).or(same.next_back()).copied().unwrap_or(self)
     }
 
     fn name(self) -> String {

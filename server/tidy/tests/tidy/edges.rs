@@ -61,6 +61,7 @@ const BELOW_FACADES: &[&str] = &[
     "nexus-views",
     "nexus-accounts",
     "nexus-media",
+    "nexus-rate-limits",
     "nexus-event-store",
     "nexus-state-resolution",
 ];

@@ -1,5 +1,6 @@
 //! Checks of the source tree: `make test` runs them with everything else.
 
+mod attacks;
 mod edges;
 mod links;
 mod sizes;
