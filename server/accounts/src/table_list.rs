@@ -2,9 +2,15 @@
 
 use nexus_event_store::table_list::TableInfo;
 
-use crate::tables::{
-    AccessTokens, AccountData, AccountRows, Applications, Devices, Emails, Filters, FirstAccount,
-    GatewaySessions, OwnedApplications, Profiles, RefreshTokens, UserDevices,
+use crate::{
+    mail::MailQueue,
+    mail_proofs::{MailProofs, MailTokens},
+    second_factor::SecondFactors,
+    tables::{
+        AccessTokens, AccountData, AccountRows, Applications, Departures, Devices, Emails, Erased, Filters,
+        FirstAccount, GatewaySessions, OwnedApplications, Profiles, RefreshTokens, RegistrationTokens,
+        UserDevices,
+    },
 };
 
 /// The tables of this crate.
@@ -24,5 +30,12 @@ pub fn tables() -> Vec<TableInfo> {
         TableInfo::of::<Applications>(),
         TableInfo::of::<OwnedApplications>(),
         TableInfo::of::<GatewaySessions>(),
+        TableInfo::of::<RegistrationTokens>(),
+        TableInfo::of::<SecondFactors>(),
+        TableInfo::of::<MailProofs>(),
+        TableInfo::of::<MailTokens>(),
+        TableInfo::of::<MailQueue>(),
+        TableInfo::of::<Departures>(),
+        TableInfo::of::<Erased>(),
     ]
 }

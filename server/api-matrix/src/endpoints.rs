@@ -28,6 +28,7 @@ pub(crate) mod send;
 pub(crate) mod state;
 pub(crate) mod synapse_register;
 pub(crate) mod sync;
+pub(crate) mod threepids;
 pub(crate) mod typing;
 pub(crate) mod upgrade;
 pub(crate) mod versions;

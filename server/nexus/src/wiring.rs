@@ -8,7 +8,7 @@ use std::{io::Write as _, path::Path, sync::Arc};
 use anyhow::{Context as _, Result, anyhow};
 use axum::{Router, http::HeaderMap, routing::get};
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
-use nexus_accounts::{Accounts, AccountsConfig, PasswordCost, Registration};
+use nexus_accounts::{Accounts, AccountsConfig, MailConfig, PasswordCost, Registration};
 use nexus_admin::AdminParts;
 use nexus_api_matrix::{MatrixApi, MatrixConfig};
 use nexus_api_nexus::{NexusApi, NexusConfig};
@@ -21,6 +21,7 @@ use nexus_event_store::{
     world::World,
 };
 use nexus_federation::ServerKeys;
+use nexus_mail::SmtpMail;
 use nexus_media::{Blobs, Media, MediaConfig, S3Bucket};
 use nexus_rate_limits::RateLimits;
 use nexus_rooms::{Rooms, RoomsConfig};
@@ -29,6 +30,7 @@ use nexus_views::{Views, rebuild};
 use tokio::sync::watch;
 
 use crate::{
+    account_page,
     config::{Config, PasswordHash, PublicUrl, RegistrationMode},
     departures,
     glue::{AccountProfiles, InviteCodes},
@@ -63,6 +65,8 @@ pub(crate) struct Parts {
     pub(crate) matrix_api: Router,
     /// What the admin socket answers. Other parts merge theirs into it.
     pub(crate) admin_api: Router,
+    /// The page that links in mails lead to.
+    pub(crate) account_page: Router,
     pub(crate) store: Store,
 }
 
@@ -85,8 +89,11 @@ pub(crate) async fn build(ground: &Ground<'_>) -> Result<Parts> {
         Arc::new(AccountProfiles(accounts.clone())),
         RoomsConfig { default_version: ground.config.rooms.default_version },
     );
+    views.hide_from_newcomers(accounts.erased().await.context("read the accounts")?);
     departures::start(&accounts, &rooms, &views);
+    accounts.start_mail();
     let admin_api = nexus_admin::routes(AdminParts { accounts: accounts.clone(), views: views.clone() });
+    let account_page = account_page::routes(accounts.clone(), limits.clone());
     let media = media(ground, &store).await?;
     let public_url = ground.public_url.as_str().trim_end_matches('/').to_owned();
     let matrix = MatrixConfig {
@@ -103,6 +110,7 @@ pub(crate) async fn build(ground: &Ground<'_>) -> Result<Parts> {
         nexus_api: nexus_api_nexus::router(nexus),
         matrix_api: nexus_api_matrix::router(matrix),
         admin_api,
+        account_page,
         store,
     })
 }
@@ -150,6 +158,11 @@ async fn accounts(ground: &Ground<'_>, store: &Store, limits: RateLimits) -> Res
     settings.limits = limits;
     // The other half of the threads is for what everybody waits for.
     settings.hashes_at_once = std::thread::available_parallelism().map_or(1, |cores| cores.get().div_ceil(2));
+    if !config.email.smtp_url.is_empty() {
+        let transport = Arc::new(SmtpMail::new(config.email.smtp_url.expose(), &config.email.from)?);
+        let public_url = ground.public_url.as_str().trim_end_matches('/').to_owned();
+        settings.mail = Some(MailConfig { transport, public_url });
+    }
     if !loopback_only {
         settings.setup_token = Some(URL_SAFE_NO_PAD.encode(ground.world.random_bytes::<18>()));
     }
@@ -179,7 +192,8 @@ pub(crate) fn routers(parts: Parts, ground: &Ground<'_>) -> Routers {
     let own = Router::new()
         .route("/", get(async move || page.reply()))
         .route("/health", get(async move || health.reply()))
-        .route("/metrics", get(async move |request: HeaderMap| metrics.page(&request)));
+        .route("/metrics", get(async move |request: HeaderMap| metrics.page(&request)))
+        .merge(parts.account_page);
     Routers { matrix: parts.matrix_api, nexus: parts.nexus_api, own }
 }
 

@@ -295,3 +295,16 @@ async fn typing_is_told_without_a_number_of_its_own() {
     owner.say(&channel, "next").await;
     assert_eq!(drain(&mut session).await.unwrap()[0].s, live.len() as u64 + 1);
 }
+
+#[tokio::test]
+async fn a_session_ends_with_the_login_that_opened_it() {
+    let server = Server::start().await;
+    let (ada, bob) = (server.register("ada").await, server.register("bob").await);
+    let (mut session, _) = identify(&ada, None).await;
+    let (mut kept, _) = identify(&bob, None).await;
+    assert!(session.is_live().await.unwrap());
+    ada.call("POST", "/auth/logout", Value::Null).await;
+    session.news().await;
+    assert!(!session.is_live().await.unwrap());
+    assert!(kept.is_live().await.unwrap());
+}
