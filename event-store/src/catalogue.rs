@@ -83,6 +83,7 @@ pub mod numbers {
     pub const GUILD_MEMBERS: u8 = 40;
     pub const GUILD_ROLES: u8 = 41;
     pub const GUILD_OVERWRITES: u8 = 42;
+    pub const GUILD_BANS: u8 = 53;
     pub const PINS: u8 = 43;
     pub const THREADS: u8 = 44;
     pub const THREAD_MESSAGES: u8 = 45;
@@ -111,6 +112,9 @@ pub mod numbers {
     pub const FIRST_ACCOUNT: u8 = 76;
     pub const USER_DEVICES: u8 = 77;
     pub const EMAILS: u8 = 78;
+    // Jobs, and what moderation keeps.
+    pub const JOBS: u8 = 100;
+    pub const SLOW_MODE: u8 = 101;
     pub const REGISTRATION_TOKENS: u8 = 79;
     pub const MAIL_PROOFS: u8 = 80;
     pub const MAIL_TOKENS: u8 = 81;

@@ -29,7 +29,7 @@ use thiserror::Error;
 
 use crate::{
     Citation, FormatError, Pdu, RoomVersion,
-    format::{check_draft, check_length, check_size},
+    format::{DEPTH_MAX, check_draft, check_length, check_size},
     pdu::room_id_of_create,
 };
 
@@ -54,7 +54,8 @@ pub struct Draft {
     pub prev_events: Vec<Citation>,
     /// The state events that allow it.
     pub auth_events: Vec<Citation>,
-    /// One more than the greatest depth of `prev_events`.
+    /// One more than the greatest depth of `prev_events`. What exceeds the greatest depth there can be counts
+    /// as that: somebody may have sent an event that claims it, and the room must go on.
     pub depth: u64,
 }
 
@@ -119,6 +120,7 @@ pub fn build(version: RoomVersion, draft: Draft, signer: &dyn Signer) -> Result<
     }
     let rules = version.rules();
     let mut draft = draft;
+    draft.depth = draft.depth.min(DEPTH_MAX);
     let top_level_redacts = place_redacts(version, &mut draft);
     let content = to_raw_value(&draft.content)?;
     check_size(content.get().len())?;

@@ -12,8 +12,11 @@ mod auth;
 mod build;
 mod conflict;
 mod format;
+mod handshake;
 mod json;
+mod keys;
 mod pdu;
+mod redaction;
 mod resolve;
 mod resolve_v1;
 mod room_version;
@@ -26,14 +29,17 @@ extern crate self as nexus_state_resolution;
 #[path = "../tests/support/mod.rs"]
 mod support;
 
-pub use auth::{AuthError, auth_types, authorise, authorise_by_auth_events, authorise_state_only};
+pub use auth::{AuthError, Cited, auth_types, authorise, authorise_by_auth_events, authorise_state_only};
 pub use build::{BuildError, Draft, Signer, build};
 pub use conflict::Conflict;
 pub use format::{
     AUTH_EVENTS_MAX, EVENT_BYTES_MAX, FIELD_BYTES_MAX, FormatError, PREV_EVENTS_MAX, check_format,
 };
+pub use handshake::{Handshake, HandshakeError, HandshakeRequest, check_handshake, countersign};
 pub use json::{JsonError, JsonLimits, parse_object};
+pub use keys::{KeyError, KeyRing, SERVER_KEYS_MAX, Validity};
 pub use pdu::{Citation, Pdu, PduError};
+pub use redaction::{RedactionRefused, redaction_takes_effect};
 pub use resolve::{ResolutionSource, ResolveError, StateSnapshot, resolve, resolve_conflict};
 pub use room_version::RoomVersion;
-pub use verify::{Verified, VerifyError, required_signers, verify, verify_reporting};
+pub use verify::{Verified, VerifyError, required_signers, verify, verify_reporting, verify_with_keys};

@@ -297,7 +297,7 @@ impl Pdu {
             .expect("an event is canonical JSON: it was built or verified before it was stored")
     }
 
-    fn parse_object(&self) -> Result<CanonicalJsonObject, PduError> {
+    pub(crate) fn parse_object(&self) -> Result<CanonicalJsonObject, PduError> {
         serde_json::from_str(&self.json)
             .map_err(|source| PduError::Json { event_id: self.event_id.clone(), source })
     }

@@ -6,10 +6,10 @@
 //! **Errors**: [`VerifyError`]; the caller drops the event, it is not "rejected" in the sense of the rules.
 //! **Source**: Matrix v1.19, server-server API, "Checks performed on receipt of a PDU", steps 1 to 3.
 
-use std::collections::BTreeSet;
+use std::{borrow::Cow, collections::BTreeSet};
 
 use ruma::{
-    CanonicalJsonObject, OwnedEventId, OwnedServerName,
+    CanonicalJsonObject, MilliSecondsSinceUnixEpoch, OwnedEventId, OwnedServerName, UInt,
     canonical_json::{CanonicalJsonFieldError, redact_in_place},
     signatures::{
         PublicKeyMap, VerificationError, Verified as RumaVerified, reference_hash,
@@ -19,7 +19,8 @@ use ruma::{
 use thiserror::Error;
 
 use crate::{
-    FormatError, JsonError, JsonLimits, Pdu, PduError, RoomVersion, format::check_format, json::parse_object,
+    FormatError, JsonError, JsonLimits, KeyRing, Pdu, PduError, RoomVersion, format::check_format,
+    json::parse_object,
 };
 
 /// Why foreign JSON is not an event of this room version.
@@ -77,13 +78,36 @@ pub fn verify_reporting(
     json: &str,
     keys: &PublicKeyMap,
 ) -> Result<Verified, VerifyError> {
+    verify_object(version, parse_object(json.as_bytes(), JsonLimits::EVENT)?, |_| Ok(Cow::Borrowed(keys)))
+}
+
+/// As [`verify_reporting`], with only those keys that held when the event was made: the door for federation.
+pub fn verify_with_keys(
+    version: RoomVersion,
+    json: &str,
+    keys: &KeyRing,
+    now: MilliSecondsSinceUnixEpoch,
+) -> Result<Verified, VerifyError> {
+    verify_object(version, parse_object(json.as_bytes(), JsonLimits::EVENT)?, |event| {
+        let made = event.get("origin_server_ts").and_then(|value| value.as_integer());
+        let made = made.and_then(|made| UInt::try_from(i64::from(made)).ok());
+        let made = made.ok_or(FormatError::OutOfRange { field: "origin_server_ts" })?;
+        Ok(Cow::Owned(keys.valid_for(version, MilliSecondsSinceUnixEpoch(made), now)))
+    })
+}
+
+fn verify_object<'k>(
+    version: RoomVersion,
+    mut event: CanonicalJsonObject,
+    keys: impl FnOnce(&CanonicalJsonObject) -> Result<Cow<'k, PublicKeyMap>, VerifyError>,
+) -> Result<Verified, VerifyError> {
     let rules = version.rules();
-    let mut event = parse_object(json.as_bytes(), JsonLimits::EVENT)?;
     event.remove("unsigned");
     let canonical = serde_json::to_string(&event).map_err(VerifyError::Write)?;
     check_format(version, &event, canonical.len())?;
 
-    let outcome = verify_event(keys, &event, rules).map_err(VerifyError::Signature)?;
+    let keys = keys(&event)?;
+    let outcome = verify_event(&keys, &event, rules).map_err(VerifyError::Signature)?;
     let event_id = event_id(version, &event)?;
     match outcome {
         RumaVerified::All => {

@@ -125,6 +125,11 @@ fn datum_key(user: UserNo, room: Option<&RoomId>, event_type: &str) -> (UserNo, 
     (user, room.map(ToString::to_string).unwrap_or_default(), Text::from(event_type))
 }
 
+/// Refuses what is too much for one piece.
+pub(crate) fn check_content(content: &str) -> Result<(), AccountError> {
+    check_length("content", content, CONTENT_BYTES_MAX)
+}
+
 fn check_length(field: &'static str, text: &str, bytes_max: usize) -> Result<(), AccountError> {
     if text.len() > bytes_max { Err(AccountError::FieldTooLong { field, bytes_max }) } else { Ok(()) }
 }

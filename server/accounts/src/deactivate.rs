@@ -13,6 +13,7 @@ use crate::{
     account::parse_user_id,
     decide::Decision,
     emails,
+    profile_fields::ProfileFields,
     second_factor::SecondFactors,
     sessions::remove_devices,
     tables::{AccountData, AccountRow, AccountRows, Departures, Erased, Filters, Profiles},
@@ -38,6 +39,10 @@ impl Accounts {
             if erase {
                 tx.put::<Erased>(&user, &());
                 tx.delete::<Profiles>(&user);
+                let fields = Scan::prefix::<ProfileFields>(&user);
+                for (key, _) in self.store.scan::<ProfileFields>(fields).await? {
+                    tx.delete::<ProfileFields>(&key);
+                }
             }
             tx.delete::<SecondFactors>(&user);
             self.delete_data(&tx, user).await?;

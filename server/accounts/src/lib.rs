@@ -27,6 +27,7 @@ mod mail_texts;
 mod names;
 mod passwords;
 mod profile;
+mod profile_fields;
 mod refresh;
 mod register;
 mod registration_tokens;
@@ -34,6 +35,7 @@ mod second_factor;
 mod sessions;
 pub mod table_list;
 mod tables;
+mod tags;
 mod tokens;
 
 use std::{sync::Arc, time::Duration};

@@ -5,6 +5,7 @@ use nexus_event_store::table_list::TableInfo;
 use crate::{
     mail::MailQueue,
     mail_proofs::{MailProofs, MailTokens},
+    profile_fields::ProfileFields,
     second_factor::SecondFactors,
     tables::{
         AccessTokens, AccountData, AccountRows, Applications, Departures, Devices, Emails, Erased, Filters,
@@ -25,6 +26,7 @@ pub fn tables() -> Vec<TableInfo> {
         TableInfo::of::<RefreshTokens>(),
         TableInfo::of::<FirstAccount>(),
         TableInfo::of::<Profiles>(),
+        TableInfo::of::<ProfileFields>(),
         TableInfo::of::<AccountData>(),
         TableInfo::of::<Filters>(),
         TableInfo::of::<Applications>(),

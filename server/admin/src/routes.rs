@@ -1,12 +1,14 @@
-//! The calls of this crate: users, registration tokens and rooms. Other parts put theirs beside these.
+//! The calls of this crate: users, registration tokens, media and rooms. Other parts put theirs beside these.
 
 use axum::{
     Router,
     routing::{get, post},
 };
 use nexus_accounts::Accounts;
+use nexus_media::Media;
 use nexus_views::Views;
 
+mod media;
 mod rooms;
 mod tokens;
 mod users;
@@ -16,6 +18,8 @@ mod users;
 pub struct AdminParts {
     /// The accounts.
     pub accounts: Accounts,
+    /// The media of the same store.
+    pub media: Media,
     /// The views of the same store.
     pub views: Views,
 }
@@ -26,7 +30,7 @@ impl std::fmt::Debug for AdminParts {
     }
 }
 
-/// The calls about users, registration tokens and rooms.
+/// The calls about users, registration tokens, media and rooms.
 pub fn routes(parts: AdminParts) -> Router {
     Router::new()
         .route("/users", get(users::list).post(users::create))
@@ -39,6 +43,10 @@ pub fn routes(parts: AdminParts) -> Router {
         .route("/tokens", get(tokens::list).post(tokens::create))
         .route("/tokens/{token}/revoke", post(tokens::revoke))
         .route("/users/{name}/sessions/revoke", post(users::revoke_sessions))
+        .route("/users/{name}/media/delete", post(media::delete_of_user))
+        .route("/media", get(media::list))
+        .route("/media/{id}", get(media::show))
+        .route("/media/{id}/delete", post(media::delete))
         .route("/rooms", get(rooms::list))
         .route("/rooms/{room}", get(rooms::show))
         .with_state(parts)

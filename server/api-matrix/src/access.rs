@@ -5,6 +5,9 @@
 //! sees the room as it was when they left, and nothing after it; who was never in it, or has forgotten it,
 //! sees nothing.
 //!
+//! In a guild, roles come first: who is no member reads nothing of it, and who may not view a channel nothing
+//! of the channel, whatever the room's own state still says of them.
+//!
 //! **Errors**: 403 `M_FORBIDDEN` for a room that one may not read, and alike for one that is not there, so
 //! that nobody can probe for rooms.
 //! **Source**: Matrix v1.19, client-server API, "Room history visibility"; unknown values mean `shared`.
@@ -43,6 +46,9 @@ impl Access {
     ) -> Result<Self, ApiError> {
         let refused = || ApiError::forbidden("you are not in this room");
         let room = views.room_no(room).await?.ok_or_else(refused)?;
+        if !views.guild_admits(room, user).await? {
+            return Err(refused());
+        }
         let membership = views.membership(room, user).await?;
         let head = views.head(room).await?;
         let sight = Sight::new(views, room, user_id, membership.as_ref()).await?;
@@ -60,6 +66,25 @@ impl Access {
             Presence::Joined | Presence::Never => return Err(refused()),
         };
         Ok(Self { room, state, until, sight })
+    }
+}
+
+impl Access {
+    /// Whether the user may read `event` of this room.
+    pub(crate) async fn sees(&mut self, views: &Views, event: &Event) -> Result<bool, ViewError> {
+        let in_time = self.until.is_none_or(|until| event.position <= until);
+        Ok(in_time && event.room == self.room && self.sight.sees(views, event).await?)
+    }
+}
+
+/// The rule: whether an event may be read that came while `visibility` was in force, by who was `membership`
+/// in the room then, and was in the room at some time `since`.
+fn may_read(visibility: Visibility, membership: Option<Membership>, since: bool) -> bool {
+    match visibility {
+        Visibility::WorldReadable => true,
+        Visibility::Shared => since || membership == Some(Membership::Join),
+        Visibility::Invited => matches!(membership, Some(Membership::Join | Membership::Invite)),
+        Visibility::Joined => membership == Some(Membership::Join),
     }
 }
 
@@ -143,13 +168,7 @@ impl Sight {
                 known
             }
         };
-        Ok(match visibility {
-            Visibility::WorldReadable => true,
-            _ if membership == Some(Membership::Join) => true,
-            Visibility::Shared => self.was_joined_after(event.position),
-            Visibility::Invited => membership == Some(Membership::Invite),
-            Visibility::Joined => false,
-        })
+        Ok(may_read(visibility, membership, self.was_joined_after(event.position)))
     }
 
     fn was_joined_after(&self, position: Position) -> bool {

@@ -16,7 +16,7 @@ use axum::{
 use nexus_accounts::AccountError;
 use nexus_event_store::{StoreError, kv::KvError};
 use nexus_media::MediaError;
-use nexus_rooms::{GuildRefusal, Rejection, RoomRefusal, RoomsError};
+use nexus_rooms::{GuildRefusal, ModerationRefusal, Rejection, RoomRefusal, RoomsError};
 use serde_json::{Map, Value};
 
 /// A refusal, ready to be sent.
@@ -60,6 +60,18 @@ impl ApiError {
 
     pub(crate) fn too_slow() -> Self {
         Self::new(StatusCode::REQUEST_TIMEOUT, "M_UNKNOWN", "the body took too long to arrive")
+    }
+
+    pub(crate) fn key_too_large(message: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, "M_KEY_TOO_LARGE", message)
+    }
+
+    pub(crate) fn profile_too_large(message: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, "M_PROFILE_TOO_LARGE", message)
+    }
+
+    pub(crate) fn invite_blocked() -> Self {
+        Self::new(StatusCode::FORBIDDEN, "M_INVITE_BLOCKED", "this user takes no invites")
     }
 
     pub(crate) fn missing_token() -> Self {
@@ -167,6 +179,12 @@ impl From<Rejection> for ApiError {
             Rejection::FieldTooLong { .. } | Rejection::TooMany { .. } => {
                 (StatusCode::BAD_REQUEST, "M_INVALID_PARAM")
             }
+            Rejection::Moderation(ModerationRefusal::SlowMode { .. }) => {
+                (StatusCode::TOO_MANY_REQUESTS, "M_LIMIT_EXCEEDED")
+            }
+            Rejection::Moderation(ModerationRefusal::UnknownBan | ModerationRefusal::NobodyBanned) => {
+                (StatusCode::FORBIDDEN, "M_FORBIDDEN")
+            }
             Rejection::DuplicateReaction => (StatusCode::BAD_REQUEST, "M_DUPLICATE_ANNOTATION"),
             Rejection::UnsupportedRoomVersion => (StatusCode::BAD_REQUEST, "M_UNSUPPORTED_ROOM_VERSION"),
             Rejection::Room(refusal) => of_room(refusal),
@@ -174,7 +192,13 @@ impl From<Rejection> for ApiError {
             Rejection::RoomInUse => (StatusCode::BAD_REQUEST, "M_ROOM_IN_USE"),
             Rejection::InvalidState { .. } => (StatusCode::BAD_REQUEST, "M_INVALID_ROOM_STATE"),
         };
-        Self::new(status, errcode, rejection.to_string())
+        let refusal = Self::new(status, errcode, rejection.to_string());
+        match rejection {
+            Rejection::Moderation(ModerationRefusal::SlowMode { retry_after_ms }) => {
+                refusal.with("retry_after_ms", retry_after_ms)
+            }
+            _ => refusal,
+        }
     }
 }
 
@@ -267,7 +291,9 @@ impl From<MediaError> for ApiError {
             MediaError::NotYetUploaded => (StatusCode::GATEWAY_TIMEOUT, "M_NOT_YET_UPLOADED"),
             MediaError::AlreadyUploaded => (StatusCode::CONFLICT, "M_CANNOT_OVERWRITE_MEDIA"),
             MediaError::NotYours => (StatusCode::FORBIDDEN, "M_FORBIDDEN"),
-            MediaError::TooManyReserved { .. } => (StatusCode::TOO_MANY_REQUESTS, "M_LIMIT_EXCEEDED"),
+            MediaError::TooManyReserved { .. } | MediaError::TooManyAtOnce { .. } => {
+                (StatusCode::TOO_MANY_REQUESTS, "M_LIMIT_EXCEEDED")
+            }
             MediaError::TooLarge { .. } => (StatusCode::PAYLOAD_TOO_LARGE, "M_TOO_LARGE"),
             MediaError::Interrupted | MediaError::NotAPicture(_) => (StatusCode::BAD_REQUEST, "M_UNKNOWN"),
             MediaError::OutOfRange { .. } => (StatusCode::RANGE_NOT_SATISFIABLE, "M_INVALID_PARAM"),
@@ -333,6 +359,9 @@ mod tests {
             Rejection::EventTooLarge { bytes: 70_000, limit: 65_536 },
             Rejection::FieldTooLong { field: "f", bytes: 300, limit: 255 },
             Rejection::DuplicateReaction,
+            Rejection::Moderation(ModerationRefusal::UnknownBan),
+            Rejection::Moderation(ModerationRefusal::NobodyBanned),
+            Rejection::Moderation(ModerationRefusal::SlowMode { retry_after_ms: 1500 }),
             Rejection::Guild(GuildRefusal::UnknownRole),
             Rejection::Guild(GuildRefusal::UnknownMember),
             Rejection::Guild(GuildRefusal::UnknownOverwrite),
@@ -443,6 +472,9 @@ mod tests {
             EventTooLarge { bytes: 70000, limit: 65536 } -> 413 M_TOO_LARGE
             FieldTooLong { field: "f", bytes: 300, limit: 255 } -> 400 M_INVALID_PARAM
             DuplicateReaction -> 400 M_DUPLICATE_ANNOTATION
+            Moderation(UnknownBan) -> 403 M_FORBIDDEN
+            Moderation(NobodyBanned) -> 403 M_FORBIDDEN
+            Moderation(SlowMode { retry_after_ms: 1500 }) -> 429 M_LIMIT_EXCEEDED retry_after_ms=1500
             Guild(UnknownRole) -> 404 M_NOT_FOUND
             Guild(UnknownMember) -> 404 M_NOT_FOUND
             Guild(UnknownOverwrite) -> 404 M_NOT_FOUND

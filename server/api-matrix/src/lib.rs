@@ -18,6 +18,7 @@ mod error;
 mod event_json;
 mod filter;
 mod ignored;
+mod invite_permission;
 mod json_out;
 mod limits;
 mod outside;

@@ -149,7 +149,10 @@ pub(crate) async fn answer(client: &Client<'_>, moment: &Moment) -> Result<Answe
             continue;
         }
         let data = by_room.remove(room_id.as_str()).unwrap_or_default();
+        let admitted = views.guild_admits(*room, client.viewer.user).await?;
         let (sections, text) = match row.membership {
+            // Of a channel that one may not view any more nothing is told until its room is left.
+            Membership::Join if !admitted => continue,
             Membership::Join => {
                 (&mut answer.join, joined::section(client, moment, *room, row, &data, &ignored).await?)
             }
@@ -162,7 +165,7 @@ pub(crate) async fn answer(client: &Client<'_>, moment: &Moment) -> Result<Answe
             Membership::Leave | Membership::Ban
                 if client.wants_left(row) && !views.is_forgotten(*room, client.viewer.user, row).await? =>
             {
-                (&mut answer.leave, Some(left::section(client, *room, row, &ignored).await?))
+                (&mut answer.leave, Some(left::section(client, *room, row, &ignored, admitted).await?))
             }
             Membership::Invite | Membership::Leave | Membership::Ban | Membership::Knock => continue,
         };

@@ -113,13 +113,6 @@ pub(crate) async fn read_page(
     Ok(page)
 }
 
-/// The room's state at a gap.
-pub(crate) async fn state_before(views: &Views, room: RoomNo, gap: Gap) -> Result<NodeHash, ViewError> {
-    let slice = TimelineSlice { after: None, before: Some(gap.0), newest_first: true, limit: 1 };
-    let items = views.timeline(room, slice).await?;
-    Ok(items.first().map_or(NodeHash::EMPTY, |item| item.state_now))
-}
-
 /// What is left of a span.
 struct Cursor {
     after: Option<TimelineKey>,

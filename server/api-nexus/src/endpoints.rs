@@ -3,6 +3,7 @@
 pub(crate) mod applications;
 pub(crate) mod attachments;
 pub(crate) mod auth;
+pub(crate) mod bans;
 pub(crate) mod channels;
 pub(crate) mod directory;
 pub(crate) mod gateway_address;

@@ -15,7 +15,7 @@ use axum::{
 use nexus_accounts::AccountError;
 use nexus_event_store::{StoreError, kv::KvError};
 use nexus_media::MediaError;
-use nexus_rooms::{GuildRefusal, Rejection, RoomsError};
+use nexus_rooms::{GuildRefusal, ModerationRefusal, Rejection, RoomsError};
 use serde_json::json;
 
 use crate::form::Faults;
@@ -24,6 +24,7 @@ use crate::form::Faults;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Unknown {
     Application,
+    Ban,
     Channel,
     Emoji,
     Guild,
@@ -94,6 +95,10 @@ pub(crate) enum ApiError {
     NotATextChannel,
     /// Banned from the guild.
     Banned,
+    /// Of many users none could be banned.
+    NobodyBanned,
+    /// The channel is in slow mode and who asks has just written there.
+    SlowMode { retry_after_ms: u64 },
     /// More than there may be.
     TooMany { what: &'static str, limit: usize },
     /// Something in the way that is not the request's shape.
@@ -150,6 +155,7 @@ impl ApiError {
             Self::Unknown(Unknown::Overwrite) => (S::NOT_FOUND, 10009, "Unknown permission overwrite"),
             Self::Unknown(Unknown::Role) => (S::NOT_FOUND, 10011, "Unknown Role"),
             Self::Unknown(Unknown::User) => (S::NOT_FOUND, 10013, "Unknown User"),
+            Self::Unknown(Unknown::Ban) => (S::NOT_FOUND, 10026, "Unknown Ban"),
             Self::Unknown(Unknown::Emoji) => (S::BAD_REQUEST, 10014, "Unknown Emoji"),
             Self::NotForBots => (S::FORBIDDEN, 20001, "Bots cannot use this endpoint"),
             Self::OnlyForBots => (S::FORBIDDEN, 20002, "Only bots can use this endpoint"),
@@ -163,6 +169,10 @@ impl ApiError {
             Self::NotTheAuthor => (S::FORBIDDEN, 50005, "Cannot edit a message authored by another user"),
             Self::EmptyMessage => (S::BAD_REQUEST, 50006, "Cannot send an empty message"),
             Self::NotATextChannel => (S::BAD_REQUEST, 50008, "Cannot send messages in a non-text channel"),
+            Self::NobodyBanned => (S::BAD_REQUEST, 500_000, "Failed to ban users"),
+            Self::SlowMode { .. } => {
+                (S::TOO_MANY_REQUESTS, 20016, "This action cannot be performed due to slowmode rate limit")
+            }
             Self::Banned => (S::FORBIDDEN, 40007, "The user is banned from this guild."),
             Self::TooMany { what, limit } => return too_many(what, *limit),
             Self::Conflict(reason) => return (S::BAD_REQUEST, 0, reason.clone()),
@@ -230,11 +240,25 @@ impl IntoResponse for ApiError {
         }
         let (status, code, message) = self.shown();
         let mut body = json!({ "message": message, "code": code });
+        if let Self::SlowMode { retry_after_ms } = self {
+            return slow_mode(status, body, retry_after_ms);
+        }
         if let Some(faults) = self.tree() {
             body["errors"] = faults.into_json();
         }
         (status, Json(body)).into_response()
     }
+}
+
+/// A limit of the channel, not of the client: some libraries wait for it, others hand it to their user.
+fn slow_mode(status: StatusCode, mut body: serde_json::Value, retry_after_ms: u64) -> Response {
+    let whole_s = retry_after_ms.div_ceil(1000);
+    body["global"] = false.into();
+    body["retry_after"] = json!(std::time::Duration::from_millis(retry_after_ms).as_secs_f64());
+    let headers = [("retry-after", whole_s.to_string()), ("x-ratelimit-scope", "shared".to_owned())];
+    // Without it discord.py takes any 429 for a ban by a network in front.
+    let via = [("via", "1.1 nexus")];
+    (status, headers, via, Json(body)).into_response()
 }
 
 impl From<StoreError> for ApiError {
@@ -300,6 +324,9 @@ impl From<MediaError> for ApiError {
             MediaError::Unknown | MediaError::NotYetUploaded => Self::NoSuchPath,
             MediaError::TooLarge { .. } => Self::TooLarge,
             MediaError::Interrupted => Self::NotJson,
+            MediaError::TooManyAtOnce { .. } => {
+                Self::Limited { retry_after: Duration::from_secs(1), is_global: false }
+            }
             MediaError::Store(cause) => cause.into(),
             full @ MediaError::Storage(_) if full.is_disk_full() => Self::NoSpace,
             other => {
@@ -343,6 +370,11 @@ impl From<Rejection> for ApiError {
             ),
             Rejection::DuplicateReaction => {
                 Self::Conflict("You have already reacted with this emoji".to_owned())
+            }
+            Rejection::Moderation(ModerationRefusal::UnknownBan) => Self::Unknown(Unknown::Ban),
+            Rejection::Moderation(ModerationRefusal::NobodyBanned) => Self::NobodyBanned,
+            Rejection::Moderation(ModerationRefusal::SlowMode { retry_after_ms }) => {
+                Self::SlowMode { retry_after_ms }
             }
             Rejection::UnsupportedRoomVersion => {
                 Self::Conflict("The room's version is not supported".to_owned())

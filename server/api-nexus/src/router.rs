@@ -11,7 +11,7 @@ use axum::{
 use crate::{
     api::NexusApi,
     endpoints::{
-        applications, attachments, auth, channels, directory, gateway_address, guilds, invites, join,
+        applications, attachments, auth, bans, channels, directory, gateway_address, guilds, invites, join,
         member_changes, members, messages, mfa, oauth2, overwrites, reactions, roles, rooms, sessions,
         typing, users,
     },
@@ -82,12 +82,19 @@ fn guild_calls() -> Router<NexusApi> {
         )
         .route("/guilds/{guild_id}/members", get(members::list))
         .route("/guilds/{guild_id}/members/search", get(members::search))
-        .route("/guilds/{guild_id}/members/{user_id}", get(members::get).patch(member_changes::patch))
+        .route(
+            "/guilds/{guild_id}/members/{user_id}",
+            get(members::get).patch(member_changes::patch).delete(bans::kick),
+        )
         .route("/guilds/{guild_id}/members/{user_id}/nick", patch(member_changes::own_nick))
         .route(
             "/guilds/{guild_id}/members/{user_id}/roles/{role_id}",
             put(member_changes::add_role).delete(member_changes::remove_role),
         )
+        .route("/guilds/{guild_id}/bans", get(bans::list))
+        .route("/guilds/{guild_id}/bans/{user_id}", get(bans::get).put(bans::put).delete(bans::delete))
+        .route("/guilds/{guild_id}/bulk-ban", post(bans::bulk))
+        .route("/guilds/{guild_id}/prune", get(bans::prune_count).post(bans::prune))
         .route("/guilds/{guild_id}/roles", get(roles::list).post(roles::create).patch(roles::move_many))
         .route("/guilds/{guild_id}/roles/member-counts", get(roles::counts))
         .route(

@@ -194,6 +194,7 @@ impl Server {
         let profiles = Arc::new(AccountProfiles(accounts.clone()));
         let rooms_config = RoomsConfig { default_version: RoomVersion::V12 };
         let rooms = Rooms::new(views.clone(), Arc::new(signer()), profiles, rooms_config);
+        rooms.start_jobs();
         let (closing, seen) = watch::channel(false);
         let config = NexusConfig { public_url: "http://a.example".to_owned(), limits };
         let media = Media::new(store.clone(), Blobs::in_memory(), MediaConfig { upload_bytes_max: 1 << 20 });

@@ -22,7 +22,9 @@ use tokio::io::AsyncWriteExt as _;
 use crate::MediaError;
 
 /// What is held in memory of an upload before it is sent on; S3 takes no smaller parts.
-const PART_BYTES: usize = 5 << 20;
+const S3_PART_BYTES: usize = 5 << 20;
+/// The same where any size is taken.
+const PART_BYTES: usize = 512 << 10;
 
 /// How to reach a bucket.
 #[derive(Clone)]
@@ -43,6 +45,7 @@ pub struct S3Bucket {
 #[derive(Clone, Debug)]
 pub struct Blobs {
     objects: Arc<dyn ObjectStore>,
+    part_bytes: usize,
 }
 
 impl Blobs {
@@ -56,7 +59,7 @@ impl Blobs {
             source: Box::new(error),
         })?;
         let objects = LocalFileSystem::new_with_prefix(folder)?.with_automatic_cleanup(true).with_fsync(true);
-        Ok(Self { objects: Arc::new(objects) })
+        Ok(Self { objects: Arc::new(objects), part_bytes: PART_BYTES })
     }
 
     /// Contents in a bucket.
@@ -77,19 +80,20 @@ impl Blobs {
             let clear_text = bucket.endpoint.starts_with("http://");
             builder = builder.with_endpoint(&bucket.endpoint).with_allow_http(clear_text);
         }
-        Ok(Self { objects: Arc::new(builder.build()?) })
+        Ok(Self { objects: Arc::new(builder.build()?), part_bytes: S3_PART_BYTES })
     }
 
     /// Contents in memory, for tests.
     #[must_use]
     pub fn in_memory() -> Self {
-        Self { objects: Arc::new(InMemory::new()) }
+        Self { objects: Arc::new(InMemory::new()), part_bytes: PART_BYTES }
     }
 
     /// Begins a new object.
     pub(crate) fn begin(&self, object: &str) -> Writer {
         let path = Path::from(object);
-        Writer(BufWriter::with_capacity(Arc::clone(&self.objects), path, PART_BYTES).with_max_concurrency(2))
+        let writer = BufWriter::with_capacity(Arc::clone(&self.objects), path, self.part_bytes);
+        Writer(writer.with_max_concurrency(1))
     }
 
     /// Writes a small object whole.

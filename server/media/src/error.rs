@@ -23,6 +23,12 @@ pub enum MediaError {
         /// How many one user may have.
         limit: usize,
     },
+    /// Too many uploads of one user are under way.
+    #[error("more than {limit} uploads are under way")]
+    TooManyAtOnce {
+        /// How many one user may have.
+        limit: usize,
+    },
     /// Larger than the operator allows.
     #[error("the file has more than {limit} bytes")]
     TooLarge {

@@ -13,6 +13,7 @@ mod delete;
 mod download;
 mod error;
 mod link;
+mod list;
 mod picture;
 pub mod reply;
 mod reserve;
@@ -20,9 +21,13 @@ pub mod tables;
 mod thumbnail;
 mod upload;
 
-use std::sync::{Arc, OnceLock};
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, OnceLock},
+};
 
 use nexus_event_store::{Rows as _, Store, StoreError, UserNo, codec::Text, world::World};
+use parking_lot::Mutex;
 use tokio::sync::Semaphore;
 
 pub use blobs::{Blobs, S3Bucket};
@@ -71,6 +76,8 @@ struct Inner {
     blobs: Blobs,
     config: MediaConfig,
     decoders: Semaphore,
+    /// How many uploads each user has under way.
+    under_way: Mutex<BTreeMap<UserNo, usize>>,
     /// Read once.
     link_key: OnceLock<[u8; 32]>,
 }
@@ -85,8 +92,10 @@ impl Media {
     /// The media whose rows are in `store` and whose content is in `blobs`.
     #[must_use]
     pub fn new(store: Store, blobs: Blobs, config: MediaConfig) -> Self {
-        let decoders = Semaphore::new(DECODERS);
-        Self { inner: Arc::new(Inner { store, blobs, config, decoders, link_key: OnceLock::new() }) }
+        let (decoders, under_way) = (Semaphore::new(DECODERS), Mutex::default());
+        Self {
+            inner: Arc::new(Inner { store, blobs, config, decoders, under_way, link_key: OnceLock::new() }),
+        }
     }
 
     /// The largest file that is taken.

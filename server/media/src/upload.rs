@@ -2,7 +2,10 @@
 //!
 //! **Order**: the object's name is recorded as pending (durable), the object is written and synced, and one
 //! commit records the medium and takes the pending row away. Content that is here already is used again, and
-//! the second object removed.
+//! the second object removed. **Bounds**: [`AT_ONCE`] uploads of a user, each with one part in memory, and none
+//! that stands still for [`STALL`].
+
+use std::time::Duration;
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use bytes::Bytes;
@@ -24,6 +27,10 @@ use crate::{
 const ATTEMPTS: usize = 32;
 /// What is looked at to learn a picture's size: enough for the metadata that cameras write first.
 const HEAD_BYTES: usize = 512 << 10;
+/// Uploads that one user may have under way.
+const AT_ONCE: usize = 16;
+/// An upload of which nothing comes for this long is given up.
+const STALL: Duration = Duration::from_secs(60);
 /// The longest file name that is kept.
 const NAME_BYTES_MAX: usize = 255;
 const TYPE_BYTES_MAX: usize = 100;
@@ -111,6 +118,7 @@ impl Media {
         body: impl BodyStream,
         reserved: bool,
     ) -> Result<Medium, MediaError> {
+        let _turn = Turn::take(self, row.uploader)?;
         let object = self.new_object().await?;
         let written = match self.write(object.clone(), body).await {
             Ok(written) => written,
@@ -173,7 +181,13 @@ impl Media {
     ) -> Result<(BlobHash, u64, Option<(u32, u32)>), MediaError> {
         let limit = self.upload_bytes_max();
         let (mut hash, mut bytes, mut head) = (Sha256::new(), 0u64, Vec::new());
-        while let Some(chunk) = body.next().await {
+        loop {
+            let next = tokio::select! {
+                biased;
+                next = body.next() => next,
+                () = self.world().clock.sleep(STALL) => return Err(MediaError::Interrupted),
+            };
+            let Some(chunk) = next else { break };
             let chunk = chunk.map_err(|_| MediaError::Interrupted)?;
             bytes += chunk.len() as u64;
             if bytes > limit {
@@ -209,6 +223,34 @@ impl Media {
             }
         }
         Err(StoreError::Conflict.into())
+    }
+}
+
+/// A user's right to one upload, until it is dropped.
+struct Turn<'m> {
+    media: &'m Media,
+    user: UserNo,
+}
+
+impl<'m> Turn<'m> {
+    fn take(media: &'m Media, user: UserNo) -> Result<Self, MediaError> {
+        let mut under_way = media.inner.under_way.lock();
+        let count = under_way.entry(user).or_default();
+        if *count >= AT_ONCE {
+            return Err(MediaError::TooManyAtOnce { limit: AT_ONCE });
+        }
+        *count += 1;
+        Ok(Self { media, user })
+    }
+}
+
+impl Drop for Turn<'_> {
+    fn drop(&mut self) {
+        let mut under_way = self.media.inner.under_way.lock();
+        match under_way.get_mut(&self.user) {
+            Some(count) if *count > 1 => *count -= 1,
+            _ => drop(under_way.remove(&self.user)),
+        }
     }
 }
 

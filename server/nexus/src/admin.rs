@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 use tokio::runtime::Builder;
 
 use crate::{
-    cli::{AdminArguments, AdminCommand, RoomsCommand, TokensCommand, UsersCommand},
+    cli::{AdminArguments, AdminCommand, MediaCommand, RoomsCommand, TokensCommand, UsersCommand},
     config,
 };
 
@@ -49,6 +49,7 @@ pub(crate) fn run(config_file: &Path, arguments: &AdminArguments) -> Result<()> 
     let (answer, text) = runtime.block_on(async {
         match &arguments.command {
             AdminCommand::Users(command) => users(&client, command).await,
+            AdminCommand::Media(command) => media(&client, command).await,
             AdminCommand::Tokens(command) => tokens(&client, command).await,
             AdminCommand::Rooms(command) => rooms(&client, command).await,
         }
@@ -117,6 +118,33 @@ async fn users(client: &Client, command: &UsersCommand) -> Answer {
     })
 }
 
+async fn media(client: &Client, command: &MediaCommand) -> Answer {
+    let deleted = |answer: Value| {
+        let text = format!("{} files are removed.", answer["deleted"]);
+        (answer, text)
+    };
+    let path = |id: &str, what: &str| format!("/media/{}{what}", encoded(id));
+    Ok(match command {
+        MediaCommand::List { user } => {
+            let user = user.as_ref().map(|user| format!("user={}", encoded(user)));
+            let media = all_of(client, "media", user.as_deref()).await?;
+            let text = show::media(&media);
+            (Value::Array(media), text)
+        }
+        MediaCommand::Show(file) => {
+            let answer = outcome(client.get(&path(&file.id, "")).await)?;
+            let text = show::fields(&answer);
+            (answer, text)
+        }
+        MediaCommand::Delete(file) => {
+            deleted(outcome(client.post(&path(&file.id, "/delete"), &Value::Null).await)?)
+        }
+        MediaCommand::DeleteOf(user) => {
+            deleted(outcome(client.post(&user_path(&user.name, "/media/delete"), &Value::Null).await)?)
+        }
+    })
+}
+
 async fn tokens(client: &Client, command: &TokensCommand) -> Answer {
     Ok(match command {
         TokensCommand::List => {
@@ -155,15 +183,21 @@ async fn rooms(client: &Client, command: &RoomsCommand) -> Answer {
 
 /// Every page of a list.
 async fn all(client: &Client, what: &str) -> Result<Vec<Value>> {
+    all_of(client, what, None).await
+}
+
+/// Every page of a list that a query narrows.
+async fn all_of(client: &Client, what: &str, query: Option<&str>) -> Result<Vec<Value>> {
     let mut found = Vec::new();
-    let mut path = format!("/{what}");
+    let query = query.map(|query| format!("&{query}")).unwrap_or_default();
+    let mut path = format!("/{what}?{}", query.trim_start_matches('&'));
     loop {
         let mut page = outcome(client.get(&path).await)?;
         let Value::Array(items) = page[what].take() else { bail!("the server's answer has no {what}") };
         found.extend(items);
-        match page["next"].as_u64() {
-            Some(next) => path = format!("/{what}?after={next}"),
-            None => return Ok(found),
+        match &page["next"] {
+            Value::Null => return Ok(found),
+            next => path = format!("/{what}?after={}{query}", show::text(next)),
         }
     }
 }

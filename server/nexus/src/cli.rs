@@ -6,7 +6,7 @@ use clap::{Args, Parser, Subcommand};
 
 mod admin;
 
-pub(crate) use admin::{AdminCommand, RoomsCommand, TokensCommand, UsersCommand};
+pub(crate) use admin::{AdminCommand, MediaCommand, RoomsCommand, TokensCommand, UsersCommand};
 
 /// A community chat server.
 #[derive(Debug, Parser)]

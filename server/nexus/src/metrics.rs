@@ -13,6 +13,7 @@ use std::{
 use axum::response::{IntoResponse as _, Response};
 use hyper::{HeaderMap, Method, StatusCode, header};
 use nexus_event_store::Store;
+use nexus_rooms::JobStatistics;
 use prometheus_client::{
     collector::Collector,
     encoding::{DescriptorEncoder, EncodeLabelSet, EncodeMetric, text},
@@ -86,6 +87,11 @@ impl Metrics {
     /// Adds what the committer counts.
     pub(crate) fn register_store(&self, store: Store) {
         self.register(|registry| registry.register_collector(Box::new(StoreCollector(store))));
+    }
+
+    /// Adds what the job runner counts.
+    pub(crate) fn register_jobs(&self, jobs: Arc<JobStatistics>) {
+        self.register(|registry| registry.register_collector(Box::new(JobCollector(jobs))));
     }
 
     pub(crate) fn requests(&self) -> RequestMetrics {
@@ -194,6 +200,26 @@ impl Collector for StoreCollector {
             None,
             kind,
         )?)
+    }
+}
+
+/// Reads the job runner's counters at every scrape.
+#[derive(Debug)]
+struct JobCollector(Arc<JobStatistics>);
+
+impl Collector for JobCollector {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
+        for (name, help, counter) in [
+            ("nexus_job_steps", "Steps of jobs taken", &self.0.steps),
+            ("nexus_jobs_finished", "Jobs brought to their end", &self.0.finished),
+            ("nexus_job_failures", "Steps that failed and are tried again", &self.0.failures),
+        ] {
+            let metric = ConstCounter::new(counter.load(Ordering::Relaxed));
+            metric.encode(encoder.encode_descriptor(name, help, None, metric.metric_type())?)?;
+        }
+        let open = ConstGauge::new(self.0.open.load(Ordering::Relaxed));
+        let kind = open.metric_type();
+        open.encode(encoder.encode_descriptor("nexus_jobs_open", "Jobs not done yet", None, kind)?)
     }
 }
 

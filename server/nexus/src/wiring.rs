@@ -90,11 +90,14 @@ pub(crate) async fn build(ground: &Ground<'_>) -> Result<Parts> {
         RoomsConfig { default_version: ground.config.rooms.default_version },
     );
     views.hide_from_newcomers(accounts.erased().await.context("read the accounts")?);
-    departures::start(&accounts, &rooms, &views);
     accounts.start_mail();
-    let admin_api = nexus_admin::routes(AdminParts { accounts: accounts.clone(), views: views.clone() });
     let account_page = account_page::routes(accounts.clone(), limits.clone());
+    ground.metrics.register_jobs(rooms.job_statistics());
+    rooms.start_jobs();
     let media = media(ground, &store).await?;
+    departures::start(&accounts, &rooms, &views, &media);
+    let admin_parts = AdminParts { accounts: accounts.clone(), media: media.clone(), views: views.clone() };
+    let admin_api = nexus_admin::routes(admin_parts);
     let public_url = ground.public_url.as_str().trim_end_matches('/').to_owned();
     let matrix = MatrixConfig {
         public_url: public_url.clone(),

@@ -13,6 +13,7 @@ use crate::{
     error::Rejection,
     guild_state::{channel_join_rules, channel_power_levels, closed_power_levels, space_link},
     guilds::{GUILD_VERSION, check_name},
+    jobs::{Request, Work},
     membership::member_content,
     overwrites::{NewOverwrite, collected, of_new_channel},
 };
@@ -138,7 +139,7 @@ fn check_slowmode(seconds: u32) -> Result<(), RoomsError> {
 }
 
 /// `nexus.channel`
-fn channel_content(info: &RoomInfo, parent: Option<&OwnedRoomId>) -> CanonicalJsonObject {
+pub(crate) fn channel_content(info: &RoomInfo, parent: Option<&OwnedRoomId>) -> CanonicalJsonObject {
     let mut content = json!({
         "kind": info.kind.name(),
         "nsfw": info.nsfw,
@@ -213,6 +214,7 @@ pub(crate) async fn add_channel(
     let server = decision.rooms.server_name().to_owned();
     let guild_id = decision.room(guild).await?.room_id.clone();
     let parent = category(decision, guild, channel.parent).await?;
+    let open = decision.everyone_views(guild, &[]).await?;
     let state =
         |event_type: &str, key: &str, content| NewPdu::state(steward.clone(), event_type, key, content);
     let create = object(json!({ "room_version": GUILD_VERSION.as_str() }));
@@ -223,7 +225,7 @@ pub(crate) async fn add_channel(
     parent_link.extend(object(json!({ "canonical": true })));
     let mut events = vec![
         state("m.room.member", steward.as_str(), steward_joins),
-        state("m.room.power_levels", "", channel_power_levels()),
+        state("m.room.power_levels", "", channel_power_levels(open)),
         state("m.room.join_rules", "", channel_join_rules(&guild_id)),
         state("m.room.history_visibility", "", visible),
         state("m.room.name", "", object(json!({ "name": channel.name.trim() }))),
@@ -351,11 +353,17 @@ impl Decide for Delete<'_> {
 
     async fn decide(&self, decision: &mut Decision<'_>) -> Result<(), RoomsError> {
         let user = decision.actor_no(&self.actor.user).await?;
-        let (guild, _) = decision.need_in_channel(self.channel, user, Permissions::MANAGE_CHANNELS).await?;
+        let (guild, info) =
+            decision.need_in_channel(self.channel, user, Permissions::MANAGE_CHANNELS).await?;
         let steward = decision.rooms.steward()?;
         let room_id = decision.room(self.channel).await?.room_id.clone();
         let gone = decision.on_behalf_of(self.actor, "channel.delete", None, object(json!({})))?;
-        self.free_children(decision, guild).await?;
+        if info.kind == ChannelKind::Category {
+            // Until then they show without it: a category is a channel of the guild.
+            let request = Request::new(self.actor, "channel.update", None);
+            let work = Work::FreeChildren { category: self.channel, request, after: None };
+            decision.open_job(guild, work);
+        }
         for (event_type, content) in [("nexus.channel", gone), ("m.space.child", object(json!({})))] {
             let event = NewPdu::state(steward.clone(), event_type, room_id.as_str(), content);
             decision.append(guild, event).await?;
@@ -365,26 +373,6 @@ impl Decide for Delete<'_> {
         let silent = closed_power_levels();
         for (event_type, content) in [("m.room.join_rules", closed), ("m.room.power_levels", silent)] {
             decision.append(self.channel, NewPdu::state(steward.clone(), event_type, "", content)).await?;
-        }
-        Ok(())
-    }
-}
-
-impl Delete<'_> {
-    /// The channels of a category that goes stand on their own.
-    async fn free_children(&self, decision: &mut Decision<'_>, guild: RoomNo) -> Result<(), RoomsError> {
-        let steward = decision.rooms.steward()?;
-        let channels = decision.tx.scan::<GuildChannels>(Scan::prefix::<GuildChannels>(&guild)).await?;
-        for ((_, child), ()) in channels {
-            let info = decision.reader().info(child).await?;
-            if info.parent != Some(self.channel) {
-                continue;
-            }
-            let room_id = decision.room(child).await?.room_id.clone();
-            let content = channel_content(&info, None);
-            let content = decision.on_behalf_of(self.actor, "channel.update", None, content)?;
-            let event = NewPdu::state(steward.clone(), "nexus.channel", room_id.as_str(), content);
-            decision.append(guild, event).await?;
         }
         Ok(())
     }

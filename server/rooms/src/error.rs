@@ -4,7 +4,7 @@ use nexus_event_store::StoreError;
 use nexus_state_resolution::BuildError;
 use nexus_views::Permissions;
 
-use crate::{GuildRefusal, RoomRefusal};
+use crate::{GuildRefusal, ModerationRefusal, RoomRefusal};
 
 /// Why a command was refused. Nothing was changed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -74,6 +74,9 @@ pub enum Rejection {
     /// The actor has reacted so already.
     #[error("already reacted with that")]
     DuplicateReaction,
+    /// A member was not moderated, or may not write now.
+    #[error(transparent)]
+    Moderation(#[from] ModerationRefusal),
     /// What only Matrix has words for.
     #[error(transparent)]
     Room(#[from] RoomRefusal),

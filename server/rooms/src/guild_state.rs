@@ -22,11 +22,15 @@ const ORDINARY: [&str; 8] = [
     "m.sticker",
 ];
 
-/// `m.room.power_levels` of a channel that @everyone may view.
-pub(crate) fn channel_power_levels() -> CanonicalJsonObject {
+/// `m.room.power_levels` of a channel; `open` says whether @everyone may view it, and so invite.
+pub(crate) fn channel_power_levels(open: bool) -> CanonicalJsonObject {
     let events: serde_json::Map<String, serde_json::Value> =
         ORDINARY.iter().map(|event_type| ((*event_type).to_owned(), json!(0))).collect();
-    levels(&serde_json::Value::Object(events))
+    let mut content = levels(&serde_json::Value::Object(events));
+    if !open {
+        content.extend(object(json!({ "invite": STEWARDS })));
+    }
+    content
 }
 
 /// `m.room.power_levels` of a guild room, in which nobody but stewards sends anything.

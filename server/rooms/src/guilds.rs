@@ -1,12 +1,9 @@
 //! Guilds: made, changed and left as on Discord; underneath, spaces of the home steward.
 
-use nexus_event_store::{RoomNo, Scan};
+use nexus_event_store::{RoomNo, UserNo};
 use nexus_state_resolution::RoomVersion;
-use nexus_views::{
-    ChannelKind, DISCOVERABLE, Membership, Permissions,
-    rows::{GuildChannels, Members},
-};
-use ruma::CanonicalJsonObject;
+use nexus_views::{ChannelKind, DISCOVERABLE, Permissions};
+use ruma::{CanonicalJsonObject, OwnedUserId};
 use serde_json::json;
 
 use crate::{
@@ -16,7 +13,9 @@ use crate::{
     decision::{Decide, Decision, NewPdu},
     error::Rejection,
     guild_state::{guild_join_rules, guild_power_levels},
+    jobs::{Request, Work},
     membership::member_content,
+    permission_change::Affected,
 };
 
 /// The version of every guild's rooms.
@@ -36,6 +35,8 @@ pub struct GuildChanges {
     pub name: Option<String>,
     /// A new list of features, of which only `DISCOVERABLE` can be chosen.
     pub features: Option<Vec<String>>,
+    /// A new owner: a member. Only the owner can say so.
+    pub owner: Option<OwnedUserId>,
 }
 
 impl Rooms {
@@ -81,17 +82,12 @@ impl Rooms {
 }
 
 impl Rooms {
-    /// Deletes a guild: everyone leaves it and its channels, in one commit.
+    /// Deletes a guild: from this commit on it is none, and a job takes everyone out of its rooms.
     ///
     /// # Errors
-    /// Refused for anyone but the owner, and for a guild with too many members for one commit.
+    /// Refused for anyone but the owner.
     pub async fn delete_guild(&self, actor: &Actor, guild: RoomNo) -> Result<(), RoomsError> {
-        let views = &self.inner.views;
-        views.guild(guild).await?.ok_or(Rejection::UnknownGuild)?;
-        let mut rooms: Vec<RoomNo> =
-            views.channels(guild).await?.into_iter().map(|channel| channel.room).collect();
-        rooms.push(guild);
-        self.run(&Delete { actor, guild, rooms }).await.map(drop)
+        self.run(&Delete { actor, guild }).await.map(drop)
     }
 }
 
@@ -181,31 +177,51 @@ impl Decide for Update<'_> {
             let content = decision.on_behalf_of(self.actor, "guild.update", None, content)?;
             decision.append(self.guild, NewPdu::state(steward.clone(), "m.room.name", "", content)).await?;
         }
-        if let Some(features) = &self.changes.features {
-            let row = decision.guild(self.guild).await?;
-            let owner = decision.reader().user_id(row.owner).await?;
+        let row = decision.guild(self.guild).await?;
+        let owner = self.new_owner(decision, user, row.owner).await?;
+        if self.changes.features.is_some() || owner != row.owner {
+            let owner_id = decision.reader().user_id(owner).await?;
+            let features = self.changes.features.as_ref().unwrap_or(&row.features);
             let chosen: Vec<String> =
                 features.iter().filter(|feature| *feature == DISCOVERABLE).cloned().collect();
-            let content = guild_content(owner.as_str(), steward.as_str(), &chosen);
+            let content = guild_content(owner_id.as_str(), steward.as_str(), &chosen);
             let content = decision.on_behalf_of(self.actor, "guild.update", None, content)?;
             decision.append(self.guild, NewPdu::state(steward, "nexus.guild", "", content)).await?;
         }
+        if owner != row.owner {
+            // Who owned it sees no more than the roles let see.
+            decision.after_permission_change(self.guild, Affected::Member(row.owner)).await?;
+        }
         Ok(())
+    }
+}
+
+impl Update<'_> {
+    /// Who is to own the guild.
+    async fn new_owner(
+        &self,
+        decision: &Decision<'_>,
+        actor: UserNo,
+        owner: UserNo,
+    ) -> Result<UserNo, RoomsError> {
+        let Some(wanted) = &self.changes.owner else { return Ok(owner) };
+        if actor != owner {
+            return Err(RoomsError::forbidden("only the owner can hand the guild over"));
+        }
+        decision.member_no(self.guild, wanted).await
     }
 }
 
 struct Delete<'a> {
     actor: &'a Actor,
     guild: RoomNo,
-    /// Its channels as they were before, and itself.
-    rooms: Vec<RoomNo>,
 }
 
 impl Decide for Delete<'_> {
     type Output = ();
 
     fn rooms(&self) -> Vec<RoomNo> {
-        self.rooms.clone()
+        vec![self.guild]
     }
 
     async fn decide(&self, decision: &mut Decision<'_>) -> Result<(), RoomsError> {
@@ -214,22 +230,10 @@ impl Decide for Delete<'_> {
             return Err(RoomsError::forbidden("only the owner can delete the guild"));
         }
         let steward = decision.rooms.steward()?;
-        let channels = decision.tx.scan::<GuildChannels>(Scan::prefix::<GuildChannels>(&self.guild)).await?;
-        let channels = channels.into_iter().map(|((_, channel), ())| channel);
-        for room in channels.chain([self.guild]) {
-            let members = decision.tx.scan::<Members>(Scan::prefix::<Members>(&room)).await?;
-            for ((_, member), row) in members {
-                let member = decision.reader().user_id(member).await?;
-                if row.membership != Membership::Join || member == steward {
-                    continue;
-                }
-                let leave = member_content("leave", &Profile::default(), None);
-                let leave = decision.on_behalf_of(self.actor, "guild.delete", None, leave)?;
-                let event = NewPdu::state(steward.clone(), "m.room.member", member.as_str(), leave);
-                decision.append(room, event).await?;
-            }
-        }
         let gone = decision.on_behalf_of(self.actor, "guild.delete", None, object(json!({})))?;
-        decision.append(self.guild, NewPdu::state(steward, "nexus.guild", "", gone)).await.map(drop)
+        decision.append(self.guild, NewPdu::state(steward, "nexus.guild", "", gone)).await?;
+        let request = Request::new(self.actor, "guild.delete", None);
+        decision.open_job(self.guild, Work::EmptyGuild { request, after: None, member: None });
+        Ok(())
     }
 }

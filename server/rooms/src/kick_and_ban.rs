@@ -1,6 +1,7 @@
 //! Kick, ban and unban: what some members of a room may do to others.
 //!
-//! In a room that is no guild's, power levels decide; whom a kick meets must be there, and only who is
+//! In a guild's room and in its channels this is [moderation](crate::moderation) of the guild, whichever of
+//! them is named: in a channel everyone is who may view it. Elsewhere power levels decide; whom a kick meets must be there, and only who is
 //! banned can be unbanned. A kick also takes back an invite and turns down a knock.
 //!
 //! **Source**: Matrix v1.19, client-server API, "Leaving rooms", "Banning users in a room".
@@ -14,6 +15,7 @@ use crate::{
     decision::{Decide, Decision, NewPdu},
     error::Rejection,
     membership::member_content,
+    moderation::Deed as GuildDeed,
 };
 
 /// What is done to a member.
@@ -95,7 +97,15 @@ impl Rooms {
         target: &UserId,
         reason: Option<String>,
     ) -> Result<Sent, RoomsError> {
+        let asked = match deed {
+            Deed::Kick => GuildDeed::Kick,
+            Deed::Ban => GuildDeed::Ban { delete_s: 0 },
+            Deed::Unban => GuildDeed::Unban,
+        };
         let room = self.known_room(room).await?;
+        if let Some(guild) = self.guild_behind(room).await? {
+            return self.moderate_member(asked, actor, guild, target, reason).await;
+        }
         let (appended, position) = self.run(&Moderate { deed, actor, room, target, reason }).await?;
         Ok(appended.sent(position))
     }

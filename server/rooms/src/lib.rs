@@ -15,6 +15,7 @@ mod aliases;
 mod bots;
 mod channel_order;
 mod channels;
+mod clear_reactions;
 mod content;
 mod create_room;
 mod decision;
@@ -24,10 +25,12 @@ mod guild_members;
 mod guild_state;
 mod guilds;
 mod invites;
+mod jobs;
 mod kick_and_ban;
 mod knock;
 mod locks;
 mod membership;
+mod moderation;
 mod overwrites;
 mod permission;
 mod permission_change;
@@ -38,6 +41,7 @@ mod restricted_join;
 mod roles;
 mod room_refusal;
 mod send;
+mod slow_mode;
 mod state_checks;
 mod steward;
 pub mod table_list;
@@ -52,6 +56,8 @@ pub use error::{Rejection, RoomsError};
 pub use guild_members::MemberChanges;
 pub use guilds::{CreateGuild, GuildChanges};
 pub use invites::{Invite, InviteRow, NewInvite, usable_invite};
+pub use jobs::{JobStatistics, JobStatus};
+pub use moderation::{BulkBan, ModerationRefusal, Prune};
 pub use overwrites::NewOverwrite;
 pub use redact::Redact;
 pub use roles::{GuildRefusal, RoleFields};
@@ -122,6 +128,7 @@ pub(crate) struct Inner {
     pub(crate) profiles: Arc<dyn Profiles>,
     pub(crate) config: RoomsConfig,
     pub(crate) locks: locks::Locks,
+    pub(crate) jobs: jobs::JobBoard,
 }
 
 /// The commands. Cheap to clone.
@@ -139,7 +146,8 @@ impl Rooms {
         profiles: Arc<dyn Profiles>,
         config: RoomsConfig,
     ) -> Self {
-        Self { inner: Arc::new(Inner { views, signer, profiles, config, locks: locks::Locks::new() }) }
+        let (locks, jobs) = (locks::Locks::new(), jobs::JobBoard::default());
+        Self { inner: Arc::new(Inner { views, signer, profiles, config, locks, jobs }) }
     }
 
     /// The views these commands keep.

@@ -1,10 +1,7 @@
 //! Join, leave, invite; and the profile that member events carry.
 
-use nexus_event_store::{RoomNo, Rows as _, Scan, UserNo, rows::EventPlace};
-use nexus_views::{
-    DISCOVERABLE, Membership, Permissions,
-    rows::{GuildChannels, GuildMemberRow, GuildMembers, RoomInfo},
-};
+use nexus_event_store::{RoomNo, rows::EventPlace};
+use nexus_views::{DISCOVERABLE, Membership, Permissions, rows::RoomInfo};
 use ruma::{CanonicalJsonObject, CanonicalJsonValue, RoomId, UserId};
 use serde_json::json;
 
@@ -13,7 +10,7 @@ use crate::{
     content::object,
     decision::{Decide, Decision, NewPdu},
     error::Rejection,
-    guild_state::user_state_key,
+    jobs::{CHANNELS_AT_ONCE, Ending},
     permission::need,
     restricted_join::authorised_by,
 };
@@ -51,18 +48,23 @@ impl Rooms {
         {
             return Err(RoomsError::forbidden("the owner cannot leave the guild"));
         }
-        let held = self.rooms_to_leave(actor, room).await?;
+        let held = self.rooms_to_leave(&actor.user, room).await?;
         let (appended, position) = self.run(&Leave { actor, room, held, reason }).await?;
         Ok(appended.sent(position))
     }
 
     /// What leaving will append to, as far as can be known before: the room and, if it is a guild, those of
     /// its channels that the actor is in.
-    async fn rooms_to_leave(&self, actor: &Actor, room: RoomNo) -> Result<Vec<RoomNo>, RoomsError> {
+    pub(crate) async fn rooms_to_leave(
+        &self,
+        user: &UserId,
+        room: RoomNo,
+    ) -> Result<Vec<RoomNo>, RoomsError> {
         let views = &self.inner.views;
         let mut rooms = Vec::new();
         if views.guild(room).await?.is_some()
-            && let Some(user) = views.user_no(&actor.user).await?
+            && views.channels_within(room, CHANNELS_AT_ONCE).await?
+            && let Some(user) = views.user_no(user).await?
         {
             for (other, row) in views.rooms_of(user).await? {
                 if row.membership == Membership::Join && views.info(other).await?.guild == Some(room) {
@@ -179,6 +181,15 @@ impl Decide for Join<'_> {
 
     async fn decide(&self, decision: &mut Decision<'_>) -> Result<Appended, RoomsError> {
         let user = decision.actor_no(&self.actor.user).await?;
+        let info: RoomInfo = decision.reader().info(self.room).await?;
+        if let Some(guild) = info.guild {
+            // An invite to a channel does not let anybody past the guild, nor does a membership that a job
+            // has yet to end.
+            if decision.permissions(guild, None, user).await? == Permissions::NONE {
+                return Err(RoomsError::forbidden("only members of the guild can join its channels"));
+            }
+            decision.need_in_channel(self.room, user, Permissions::NONE).await?;
+        }
         let before = decision.reader().membership(self.room, user).await?;
         if let Some(row) = &before
             && row.membership == Membership::Join
@@ -196,13 +207,8 @@ impl Decide for Join<'_> {
         if before.is_some_and(|row| row.membership == Membership::Ban) {
             return Err(Rejection::Banned.into());
         }
-        let info: RoomInfo = decision.reader().info(self.room).await?;
         let reason = self.reason.as_deref();
-        if let Some(guild) = info.guild {
-            // An invite to a channel does not let anybody past the guild.
-            if decision.permissions(guild, None, user).await? == Permissions::NONE {
-                return Err(RoomsError::forbidden("only members of the guild can join its channels"));
-            }
+        if info.guild.is_some() {
             return decision.join_channel(self.room, &self.actor.user, &self.profile).await;
         } else if let Some(row) = decision.reader().guild_row(self.room).await? {
             if !invited && !row.features.iter().any(|feature| feature == DISCOVERABLE) {
@@ -246,51 +252,18 @@ impl Decide for Leave<'_> {
 
     async fn decide(&self, decision: &mut Decision<'_>) -> Result<Appended, RoomsError> {
         let user = decision.actor_no(&self.actor.user).await?;
-        let mut rooms = Vec::new();
+        if !decision.is_present(self.room, user).await? {
+            return Err(Rejection::NotMember.into());
+        }
         if decision.reader().guild_row(self.room).await?.is_some() {
-            let scan = Scan::prefix::<GuildChannels>(&self.room);
-            rooms.extend(
-                decision.tx.scan::<GuildChannels>(scan).await?.into_iter().map(|((_, room), ())| room),
-            );
+            decision.forget_member(self.room, user, &self.actor.user).await?;
+            let ending = Ending::Own { reason: self.reason.clone() };
+            decision.leave_channels(self.room, user, ending).await?;
         }
-        rooms.push(self.room);
-        decision.forget_member(self.room, user, &self.actor.user).await?;
-        let mut last = Err(Rejection::NotMember.into());
-        for room in rooms {
-            // Read for every channel: if the actor comes into one meanwhile, this is decided again.
-            let row = decision.reader().membership(room, user).await?;
-            let present = row.is_some_and(|row| {
-                matches!(row.membership, Membership::Join | Membership::Invite | Membership::Knock)
-            });
-            if !present {
-                last = Err(Rejection::NotMember.into());
-                continue;
-            }
-            let content = member_content("leave", &Profile::default(), self.reason.as_deref());
-            let leaver = self.actor.user.clone();
-            let event = NewPdu::state(leaver, "m.room.member", self.actor.user.as_str(), content);
-            last = Ok(decision.append(room, event).await?);
-        }
-        last
-    }
-}
-
-impl Decision<'_> {
-    /// Roles and nickname end with the membership: who comes back comes back without them.
-    async fn forget_member(
-        &mut self,
-        guild: RoomNo,
-        user: UserNo,
-        user_id: &UserId,
-    ) -> Result<(), RoomsError> {
-        let row = self.tx.row::<GuildMembers>(&(guild, user)).await?.unwrap_or_default();
-        if row == GuildMemberRow::default() {
-            return Ok(());
-        }
-        let steward = self.rooms.steward()?;
-        let content = object(json!({ "user": user_id, "roles": [] }));
-        let event = NewPdu::state(steward, "nexus.member", user_state_key(user_id), content);
-        self.append(guild, event).await.map(drop)
+        let content = member_content("leave", &Profile::default(), self.reason.as_deref());
+        let leaver = self.actor.user.clone();
+        let event = NewPdu::state(leaver, "m.room.member", self.actor.user.as_str(), content);
+        decision.append(self.room, event).await
     }
 }
 

@@ -159,7 +159,10 @@ impl RedactEvent<'_> {
 
 /// The author's edits of a message that was just redacted, newest first: they say what it said. Of more than
 /// [`EDITS_MAX`] the oldest stay.
-async fn edits_left(decision: &Decision<'_>, target: &Event) -> Result<Vec<Arc<Event>>, RoomsError> {
+pub(crate) async fn edits_left(
+    decision: &Decision<'_>,
+    target: &Event,
+) -> Result<Vec<Arc<Event>>, RoomsError> {
     let scan = Scan::prefix::<Relations>(&(target.room, target.no));
     let mut edits = Vec::new();
     for ((room, _, event), kind) in decision.tx.scan::<Relations>(scan.reverse()).await? {

@@ -219,7 +219,12 @@ impl Send<'_> {
                 if info.kind == ChannelKind::Category {
                     return Err(Rejection::NotTextChannel.into());
                 }
-                need(held, self.wanted(decision).await?)?;
+                let wanted = self.wanted(decision).await?;
+                need(held, wanted)?;
+                // What makes a message; reactions and edits are not held up.
+                if wanted.contains(Permissions::SEND_MESSAGES) {
+                    decision.pass_slow_mode(self.room, &info, user, held).await?;
+                }
             }
             if membership != Some(Membership::Join) {
                 decision.join_channel(self.room, &self.actor.user, &self.profile).await?;

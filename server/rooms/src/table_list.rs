@@ -2,10 +2,19 @@
 
 use nexus_event_store::table_list::TableInfo;
 
-use crate::invites::{ChannelInvites, Invites};
+use crate::{
+    invites::{ChannelInvites, Invites},
+    jobs::Jobs,
+    slow_mode::LastWrote,
+};
 
 /// The tables of this crate.
 #[must_use]
 pub fn tables() -> Vec<TableInfo> {
-    vec![TableInfo::of::<Invites>(), TableInfo::of::<ChannelInvites>()]
+    vec![
+        TableInfo::of::<Invites>(),
+        TableInfo::of::<ChannelInvites>(),
+        TableInfo::of::<Jobs>(),
+        TableInfo::of::<LastWrote>(),
+    ]
 }

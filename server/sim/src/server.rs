@@ -76,7 +76,9 @@ impl Server {
         let views = Views::new(store, name.to_owned());
         let signer = Arc::new(SimulatedSigner::new(name, [7; 32]));
         let config = RoomsConfig { default_version: RoomVersion::V12 };
-        Ok(Self { rooms: Rooms::new(views, signer, Arc::new(NoProfiles), config), engine })
+        let rooms = Rooms::new(views, signer, Arc::new(NoProfiles), config);
+        rooms.start_jobs();
+        Ok(Self { rooms, engine })
     }
 
     /// What would be found on disk if the machine stopped now, on a new disk.

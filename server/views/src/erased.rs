@@ -16,7 +16,7 @@ use crate::{Event, ViewError, Views};
 
 /// Who has asked for it.
 #[derive(Debug, Default)]
-pub struct Erased(RwLock<BTreeSet<OwnedUserId>>);
+pub(crate) struct Erased(RwLock<BTreeSet<OwnedUserId>>);
 
 impl Views {
     /// From now on shows what these users wrote only to those who were there.

@@ -13,7 +13,7 @@ use nexus_event_store::{
 use ruma::OwnedRoomId;
 
 use crate::{
-    Membership, Reader, Thread, ViewError, Views,
+    ChannelKind, Membership, Reader, Thread, ViewError, Views,
     permissions::{self, HeldRole, Permissions, Place},
     rows::{
         GuildChannels, GuildMemberRow, GuildMembers, GuildOverwrites, GuildRoles, GuildRow, Guilds,
@@ -168,6 +168,24 @@ impl<R: Rows> Reader<'_, R> {
         })
     }
 
+    /// Whether one who is a member of the guild and nothing more may view a channel with these overwrites.
+    ///
+    /// # Errors
+    /// Store errors.
+    pub async fn everyone_views(
+        &self,
+        guild: RoomNo,
+        overwrites: &[OverwriteRow],
+    ) -> Result<bool, StoreError> {
+        let Some(everyone) = self.held_role(guild, "everyone").await? else { return Ok(false) };
+        // Nobody has the number 0.
+        let (user, is_owner, timed_out) = (UserNo(0), false, false);
+        let member = permissions::Member { user, is_owner, timed_out, everyone, roles: &[] };
+        // What a channel is for does not matter to who sees it.
+        let place = Place { kind: ChannelKind::Text, in_thread: false, overwrites };
+        Ok(permissions::in_channel(&member, &place).contains(Permissions::VIEW_CHANNEL))
+    }
+
     /// The roles of these ids, those that there are.
     async fn held_roles(&self, guild: RoomNo, ids: &[u64]) -> Result<Vec<HeldRole>, StoreError> {
         let mut roles = Vec::with_capacity(ids.len());
@@ -256,6 +274,34 @@ impl Views {
         Ok(channels)
     }
 
+    /// Whether a guild lets `user` read this room of its own: its channels by permission, its own room as a
+    /// member. Memberships of rooms follow permissions only after a while, so both APIs ask this. What is
+    /// no guild's room is none of a guild's business.
+    ///
+    /// # Errors
+    /// Store errors.
+    pub async fn guild_admits(&self, room: RoomNo, user: UserNo) -> Result<bool, ViewError> {
+        let info = self.info(room).await?;
+        if let Some(guild) = info.guild {
+            let held = self.permissions(guild, Some(room), user).await?;
+            return Ok(held.contains(Permissions::VIEW_CHANNEL));
+        }
+        if !info.is_guild {
+            return Ok(true);
+        }
+        let row = self.membership(room, user).await?;
+        Ok(row.is_some_and(|row| row.membership == Membership::Join))
+    }
+
+    /// Whether a guild has at most `most` channels.
+    ///
+    /// # Errors
+    /// Store errors.
+    pub async fn channels_within(&self, guild: RoomNo, most: usize) -> Result<bool, ViewError> {
+        let scan = Scan::prefix::<GuildChannels>(&guild).limit(most + 1);
+        Ok(self.store.scan::<GuildChannels>(scan).await?.len() <= most)
+    }
+
     /// A channel of a guild; `None` for any other room.
     ///
     /// # Errors
@@ -265,8 +311,11 @@ impl Views {
         let Some(guild) = info.guild else { return Ok(None) };
         let guild_id = self.store.existing::<RoomSnowflakes>(&guild).await?;
         let parent_id = match info.parent {
-            Some(parent) => self.room_snowflake(parent).await?,
-            None => None,
+            // One that was deleted is no parent any more, whatever the channel still says.
+            Some(parent) if self.info(parent).await?.guild == Some(guild) => {
+                self.room_snowflake(parent).await?
+            }
+            Some(_) | None => None,
         };
         let last = self.store.row::<Heads>(&room).await?.map(|head| head.last_snowflake);
         let mut overwrites = Vec::new();

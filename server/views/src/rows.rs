@@ -344,6 +344,20 @@ table! {
     /// What a guild's members have beyond their membership.
     GuildMembers = numbers::GUILD_MEMBERS, "guild_members", (RoomNo, UserNo) => GuildMemberRow
 }
+/// A ban from a room.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BanRow {
+    /// Who.
+    pub user: UserNo,
+    /// The member event.
+    pub event: EventNo,
+}
+versioned_value!(BanRow, 1);
+
+table! {
+    /// Who is banned from a room, by snowflake.
+    Bans = numbers::GUILD_BANS, "bans", (RoomNo, Snowflake) => BanRow
+}
 table! {
     /// A channel's overwrites by their state key in the guild: (channel, state key).
     GuildOverwrites = numbers::GUILD_OVERWRITES, "guild_overwrites", (RoomNo, Text) => OverwriteRow

@@ -2,9 +2,13 @@
 
 use nexus_event_store::table_list::TableInfo;
 
-use crate::rows::{
-    GuildChannels, GuildMembers, GuildOverwrites, GuildRoles, Guilds, Infos, Members, Memberships, Messages,
-    OverwriteChannels, Reactions, Relations,
+use crate::{
+    records::{Aliases, Forgotten, Published, RoomAliases},
+    rows::{
+        Bans, GuildChannels, GuildMembers, GuildOverwrites, GuildRoles, Guilds, Infos, Members, Memberships,
+        Messages, OverwriteChannels, Reactions, Relations,
+    },
+    user_words::UserWords,
 };
 
 /// The tables of this crate.
@@ -22,6 +26,12 @@ pub fn tables() -> Vec<TableInfo> {
         TableInfo::of::<GuildRoles>(),
         TableInfo::of::<GuildMembers>(),
         TableInfo::of::<GuildOverwrites>(),
+        TableInfo::of::<Bans>(),
         TableInfo::of::<OverwriteChannels>(),
+        TableInfo::of::<UserWords>(),
+        TableInfo::of::<Aliases>(),
+        TableInfo::of::<RoomAliases>(),
+        TableInfo::of::<Published>(),
+        TableInfo::of::<Forgotten>(),
     ]
 }

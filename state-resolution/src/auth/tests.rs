@@ -189,7 +189,7 @@ fn citing_what_one_must_not_cite_is_refused() {
         .replace(honest.auth_events()[0].as_str(), "$levels");
     expect![[r#"
         Ok(())
-        Err(AuthEvents { reason: "failed to find auth event $unknown" })
+        Err(UnknownAuthEvent { event_id: "$unknown" })
         Err(AuthEvents { reason: "unexpected auth event $join_rules with (m.room.join_rules, ) pair" })
         Err(AuthEvents { reason: "duplicate auth event $levels for (m.room.power_levels, ) pair" })"#]]
     .assert_eq(&table);

@@ -261,7 +261,11 @@ impl Levels {
                 None => Ok(None),
             }),
             events: field("events").and_then(|raw| read_map(rules, raw)),
-            notifications: field("notifications").and_then(|raw| read_map(rules, raw)),
+            // Where no rule is about them, nothing in them is malformed.
+            notifications: match rules.limit_notifications_power_levels {
+                true => field("notifications").and_then(|raw| read_map(rules, raw)),
+                false => Ok(None),
+            },
             users: field("users").and_then(|raw| read_map(rules, raw)),
         }
     }

@@ -74,7 +74,9 @@ impl<'a> View<'a> {
     pub(super) fn join_rule(&self) -> Result<JoinRule, Malformed> {
         match self.find(KeyNo::JOIN_RULES).map(|event| self.room.facts(event)) {
             Some(Facts::JoinRule(rule)) => *rule,
-            _ => Err(Malformed),
+            Some(_) => Err(Malformed),
+            // As Synapse and Dendrite have it, see `auth::judged`.
+            None => Ok(JoinRule::Invite),
         }
     }
 }

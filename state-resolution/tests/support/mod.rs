@@ -6,6 +6,7 @@
 #![allow(clippy::unwrap_used, reason = "a fixture that cannot be made is a failed test")]
 
 pub mod graph;
+pub mod saga;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -126,13 +127,30 @@ pub struct Room {
     pub server: TestServer,
     pub events: Vec<Arc<Pdu>>,
     index: BTreeMap<OwnedEventId, usize>,
+    /// The room's id, where its first event does not make it.
+    name: String,
 }
 
 impl Room {
+    /// A room without any event, on `server`.
+    pub fn empty(version: RoomVersion, server: TestServer) -> Self {
+        Self { version, server, name: "!room:a.example".to_owned(), events: vec![], index: BTreeMap::new() }
+    }
+
+    /// As [`Room::new`], another room of the same people.
+    pub fn named(version: RoomVersion, name: &str) -> (Self, Branch) {
+        let mut room = Self::empty(version, TestServer::new("a.example"));
+        room.name = name.to_owned();
+        Self::furnished(room)
+    }
+
     /// A room that `@alice` made, with `@bob` and `@carol` joined and `@bob` at level 50.
     pub fn new(version: RoomVersion) -> (Self, Branch) {
-        let mut room =
-            Self { version, server: TestServer::new("a.example"), events: vec![], index: BTreeMap::new() };
+        Self::furnished(Self::empty(version, TestServer::new("a.example")))
+    }
+
+    fn furnished(mut room: Self) -> (Self, Branch) {
+        let version = room.version;
         let mut main = Branch::default();
         let alice = user("alice").to_string();
         let users = if version.room_id_is_create_event() {
@@ -140,7 +158,8 @@ impl Room {
         } else {
             json!({ &alice: 100, user("bob").as_str(): 50 })
         };
-        let create = json!({ "creator": alice, "room_version": version.as_str() });
+        // The name, so that two rooms of version 12 have two ids.
+        let create = json!({ "creator": alice, "room_version": version.as_str(), "name": room.name });
         room.state(&mut main, "alice", "m.room.create", "", create, 1);
         room.state(&mut main, "alice", "m.room.member", &alice, json!({ "membership": "join" }), 2);
         let levels = json!({ "users": users, "state_default": 50, "events": { "m.room.name": 0 } });
@@ -193,11 +212,11 @@ impl Room {
         ids.map(|id| self.event(id).unwrap().citation().unwrap()).collect()
     }
 
-    fn room_id(&self, kind: &str) -> Option<ruma::OwnedRoomId> {
+    pub fn room_id(&self, kind: &str) -> Option<ruma::OwnedRoomId> {
         match self.events.first() {
             Some(create) => Some(create.room_id().to_owned()),
             None if kind == "m.room.create" && self.version.room_id_is_create_event() => None,
-            None => Some("!room:a.example".try_into().unwrap()),
+            None => Some(self.name.as_str().try_into().unwrap()),
         }
     }
 
@@ -222,7 +241,7 @@ impl Room {
         branch.state.get(&(kind.to_owned(), key.to_owned())).and_then(|id| self.event(id))
     }
 
-    fn keep(&mut self, pdu: Arc<Pdu>) {
+    pub fn keep(&mut self, pdu: Arc<Pdu>) {
         let next = self.events.len();
         if let std::collections::btree_map::Entry::Vacant(entry) = self.index.entry(pdu.event_id().to_owned())
         {

@@ -167,7 +167,7 @@ pub(super) async fn revoke_sessions(State(parts): State<AdminParts>, Path(name):
     Ok(Json(json!({ "user_id": account.user_id, "revoked": count })))
 }
 
-async fn find(parts: &AdminParts, name: &str) -> Result<Account, Refusal> {
+pub(super) async fn find(parts: &AdminParts, name: &str) -> Result<Account, Refusal> {
     let found = parts.accounts.account_by_name(name).await?;
     found.ok_or_else(|| Refusal::not_found(format!("{name}: no such user")))
 }

@@ -20,7 +20,7 @@ pub(crate) async fn get(State(rooms): State<Rooms>, _: Auth) -> Json<Value> {
             "m.change_password": { "enabled": false },
             "m.set_displayname": { "enabled": true },
             "m.set_avatar_url": { "enabled": true },
-            "m.profile_fields": { "enabled": true, "allowed": ["displayname", "avatar_url"] },
+            "m.profile_fields": { "enabled": true },
             "m.3pid_changes": { "enabled": false },
             "m.get_login_token": { "enabled": false },
         }

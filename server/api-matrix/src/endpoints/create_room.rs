@@ -5,19 +5,25 @@
 //! **Source**: Matrix v1.19, client-server API, "Creation".
 
 use axum::{Json, extract::State};
+use nexus_accounts::Accounts;
 use nexus_rooms::{CreateRoom, InitialState, Preset, Rooms};
 use nexus_state_resolution::RoomVersion;
 use serde_json::{Value, json};
 
-use crate::{auth::Auth, body::Fields, error::ApiError, path};
+use crate::{auth::Auth, body::Fields, error::ApiError, invite_permission, path};
 
 /// Makes a room.
 pub(crate) async fn post(
     State(rooms): State<Rooms>,
+    State(accounts): State<Accounts>,
     auth: Auth,
     body: Fields,
 ) -> Result<Json<Value>, ApiError> {
-    let created = rooms.create_room(&auth.actor(), parse(body)?).await?;
+    let room = parse(body)?;
+    for user in &room.invite {
+        invite_permission::check(&accounts, user).await?;
+    }
+    let created = rooms.create_room(&auth.actor(), room).await?;
     Ok(Json(json!({ "room_id": created.room_id })))
 }
 

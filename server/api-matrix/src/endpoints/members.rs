@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use axum::{Json, extract::State};
 use nexus_event_store::{NodeHash, world::World};
-use nexus_views::{Event, Membership, Views};
+use nexus_views::{Event, Membership, TimelineSlice, Views};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
@@ -28,7 +28,7 @@ pub(crate) async fn joined_rooms(
 ) -> Result<Json<Value>, ApiError> {
     let mut rooms = Vec::new();
     for (room, row) in views.rooms_of(login.user).await? {
-        if row.membership == Membership::Join {
+        if row.membership == Membership::Join && views.guild_admits(room, login.user).await? {
             rooms.push(views.room_id(room).await?);
         }
     }
@@ -44,7 +44,8 @@ pub(crate) async fn joined_members(
     let refused = || ApiError::forbidden("you are not in this room");
     let room = views.room_no(&path::room_id(&room)?).await?.ok_or_else(refused)?;
     let own = views.membership(room, login.user).await?;
-    if own.is_none_or(|row| row.membership != Membership::Join) {
+    let is_in = own.is_some_and(|row| row.membership == Membership::Join);
+    if !is_in || !views.guild_admits(room, login.user).await? {
         return Err(refused());
     }
     let mut joined = Map::new();
@@ -73,8 +74,8 @@ pub(crate) async fn members(
     Segments(room): Segments<String>,
     Params(choice): Params<Choice>,
 ) -> Result<JsonText, ApiError> {
-    let access = Access::check(&views, &path::room_id(&room)?, login.user, &login.user_id).await?;
-    let state = state_at(&views, &access, choice.at.as_deref()).await?;
+    let mut access = Access::check(&views, &path::room_id(&room)?, login.user, &login.user_id).await?;
+    let state = state_at(&views, &mut access, choice.at.as_deref()).await?;
     let wanted = known_membership("membership", choice.membership.as_deref())?;
     let unwanted = known_membership("not_membership", choice.not_membership.as_deref())?;
     let admits = |event: &Arc<Event>| {
@@ -99,14 +100,20 @@ pub(crate) async fn members(
     Ok(JsonText(out))
 }
 
-/// The state at a token, though never a later one than the user may know.
-async fn state_at(views: &Views, access: &Access, at: Option<&str>) -> Result<NodeHash, ApiError> {
+/// The state at a token, though never a later one than the user may know, nor one of a time that is not for
+/// their eyes.
+async fn state_at(views: &Views, access: &mut Access, at: Option<&str>) -> Result<NodeHash, ApiError> {
     let Some(at) = at else { return Ok(access.state) };
     let gap: Gap = at.parse().map_err(|_| ApiError::invalid_param("at is not a token of this server"))?;
     if access.until.is_some_and(|until| gap.0.position > until) {
         return Ok(access.state);
     }
-    Ok(crate::timeline::state_before(views, access.room, gap).await?)
+    let slice = TimelineSlice { after: None, before: Some(gap.0), newest_first: true, limit: 1 };
+    match views.timeline(access.room, slice).await?.first() {
+        None => Ok(NodeHash::EMPTY),
+        Some(item) if access.sees(views, &item.event).await? => Ok(item.state_now),
+        Some(_) => Err(ApiError::forbidden("you may not know who was in the room then")),
+    }
 }
 
 fn known_membership(name: &str, text: Option<&str>) -> Result<Option<Membership>, ApiError> {

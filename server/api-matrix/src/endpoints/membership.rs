@@ -13,6 +13,7 @@ use crate::{
     auth::Auth,
     body::{Fields, OptionalBody},
     error::ApiError,
+    invite_permission,
     path::{self, Segments},
     room_name::room_of_name,
     succession,
@@ -67,11 +68,13 @@ pub(crate) async fn leave(
 /// Invites a user.
 pub(crate) async fn invite(
     State(rooms): State<Rooms>,
+    State(accounts): State<Accounts>,
     auth: Auth,
     Segments(room): Segments<String>,
     mut body: Fields,
 ) -> Result<Json<Value>, ApiError> {
     let user = path::user_id(&body.required_string("user_id")?)?;
+    invite_permission::check(&accounts, &user).await?;
     rooms.invite(&auth.actor(), &path::room_id(&room)?, &user, body.string("reason")?).await?;
     Ok(Json(json!({})))
 }

@@ -10,6 +10,7 @@ use axum::{
     extract::State,
     response::{IntoResponse, Response},
 };
+use nexus_accounts::Accounts;
 use nexus_event_store::world::World;
 use nexus_rooms::{Rooms, SendEvent};
 use nexus_views::{Membership, Views};
@@ -23,6 +24,7 @@ use crate::{
     body::{Fields, JsonBody},
     error::ApiError,
     event_json::{RoomIdField, Viewer, event_json, events_json},
+    invite_permission,
     json_out::{JsonText, push_array},
     path::{self, Segments},
     query::Params,
@@ -46,6 +48,7 @@ pub(crate) struct Format {
 /// Sets a state event.
 pub(crate) async fn put(
     State(rooms): State<Rooms>,
+    State(accounts): State<Accounts>,
     auth: Auth,
     Segments(StateKey { room, kind, key }): Segments<StateKey>,
     JsonBody(content): JsonBody,
@@ -53,7 +56,10 @@ pub(crate) async fn put(
     let room = path::room_id(&room)?;
     if kind == "m.room.member" {
         check_membership(&content)?;
-        path::user_id(&key)?;
+        let target = path::user_id(&key)?;
+        if content.get("membership").and_then(CanonicalJsonValue::as_str) == Some("invite") {
+            invite_permission::check(&accounts, &target).await?;
+        }
         Fields(content.clone()).string("reason")?;
     }
     let event = SendEvent { room, event_type: kind, state_key: Some(key), content, txn: None };

@@ -2,12 +2,15 @@
 
 use axum::{
     Router,
-    routing::{get, post},
+    routing::{get, post, put},
 };
 
 use crate::{
     api::MatrixApi,
-    endpoints::{aliases, forget, hierarchy, knock, moderation, public_rooms, room_summary, upgrade},
+    endpoints::{
+        aliases, context, forget, hierarchy, knock, moderation, mutual_rooms, public_rooms, relations,
+        room_summary, tags, timestamp, upgrade, user_directory,
+    },
 };
 
 /// Below `/_matrix/client/v3`.
@@ -22,6 +25,10 @@ pub(super) fn v3() -> Router<MatrixApi> {
         .route("/rooms/{room}/aliases", get(aliases::of_room))
         .route("/directory/room/{alias}", get(aliases::get).put(aliases::put).delete(aliases::delete))
         .route("/directory/list/room/{room}", get(public_rooms::visibility).put(public_rooms::set_visibility))
+        .route("/rooms/{room}/context/{event}", get(context::get))
+        .route("/user/{user}/rooms/{room}/tags", get(tags::list))
+        .route("/user/{user}/rooms/{room}/tags/{tag}", put(tags::put).delete(tags::delete))
+        .route("/user_directory/search", post(user_directory::search))
         .route("/publicRooms", get(public_rooms::get).post(public_rooms::post))
 }
 
@@ -29,5 +36,10 @@ pub(super) fn v3() -> Router<MatrixApi> {
 pub(super) fn v1() -> Router<MatrixApi> {
     Router::new()
         .route("/rooms/{room}/hierarchy", get(hierarchy::get))
+        .route("/rooms/{room}/relations/{event}", get(relations::get))
+        .route("/rooms/{room}/relations/{event}/{rel}", get(relations::get))
+        .route("/rooms/{room}/relations/{event}/{rel}/{kind}", get(relations::get))
+        .route("/rooms/{room}/timestamp_to_event", get(timestamp::get))
+        .route("/mutual_rooms", get(mutual_rooms::get))
         .route("/room_summary/{room}", get(room_summary::get))
 }

@@ -1,6 +1,7 @@
 //! The section of a room that the user has left, or never came to be in.
 //!
-//! It ends with the event that ended the membership. Who was not in the room since the client's token (a
+//! It ends with the event that ended the membership; of a guild's room whose reader may read nothing of it any
+//! more (`admitted` is false) that is all there is. Who was not in the room since the client's token (a
 //! refused invite, a ban of a stranger) gets that one event and no state.
 
 use nexus_event_store::{Position, RoomNo};
@@ -22,6 +23,7 @@ pub(super) async fn section(
     room: RoomNo,
     row: &MembershipRow,
     ignored: &Ignored,
+    admitted: bool,
 ) -> Result<String, ViewError> {
     let since = joined::in_room_since(client, room, row).await?;
     let ending = ending(client, room, row).await?;
@@ -29,7 +31,7 @@ pub(super) async fn section(
     let token = client.since.map_or(Position::START, |token| token.position);
     let was_in_room = sight.left_at().is_some_and(|left| left > token);
     let (mut page, state) = match ending {
-        Some(ending) if was_in_room => {
+        Some(ending) if was_in_room && admitted => {
             let until = Gap::after(ending.key);
             let newest = joined::Newest { since, until, sight: Some(&mut sight), ignored };
             let page = joined::newest(client, room, newest).await?;

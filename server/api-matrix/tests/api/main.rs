@@ -5,10 +5,13 @@
 mod account_management;
 mod accounts;
 mod finding;
+mod guilds;
 mod http;
 mod media;
 mod moderation;
+mod reading;
 mod rooms;
+mod sight;
 mod sync;
 mod upgrades;
 mod visibility;

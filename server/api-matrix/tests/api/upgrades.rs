@@ -35,7 +35,9 @@ async fn a_room_is_replaced_with_what_belongs_to_it() {
     let server = Server::start().await;
     let (alice, bob, eve) =
         (server.register("alice").await, server.register("bob").await, server.register("eve").await);
-    for (old_version, version) in [("10", "12"), ("11", "11"), ("12", "10"), ("12", "12")] {
+    for (old_version, version) in
+        [("1", "12"), ("6", "9"), ("10", "12"), ("11", "11"), ("12", "10"), ("12", "3"), ("12", "12")]
+    {
         let case = format!("{old_version} to {version}");
         let old = furnished(&alice, old_version).await;
         bob.join(&old).await;

@@ -127,6 +127,8 @@ impl Profiles for AccountProfiles {
 pub(crate) struct Server {
     router: Router,
     pub(crate) accounts: Accounts,
+    /// Its commands. Its jobs do not run until a test starts them.
+    pub(crate) rooms: Rooms,
     pub(crate) clock: ManualClock,
 }
 
@@ -196,8 +198,8 @@ impl Server {
             shared_secret: Some("sesame".to_owned()),
             public_directory: false,
         };
-        let api = MatrixApi::new(rooms, views, accounts.clone(), media, config);
-        Self { router: router(api), accounts, clock }
+        let api = MatrixApi::new(rooms.clone(), views, accounts.clone(), media, config);
+        Self { router: router(api), accounts, rooms, clock }
     }
 
     pub(crate) async fn send(&self, request: Request<Body>) -> Reply {

@@ -58,12 +58,19 @@ pub(crate) async fn patch(
 ) -> Result<Json<Value>, ApiError> {
     let id = path.id("guild_id")?;
     let guild = objects.guild_of(id, caller.user()).await?;
-    let changes = form::read(&body, |form| GuildChanges {
-        name: form.text("name", NAME_CHARS),
-        features: form
-            .list("features", FEATURES_MAX)
-            .map(|features| features.iter().filter_map(Value::as_str).map(str::to_owned).collect()),
+    let (mut changes, owner) = form::read(&body, |form| {
+        let changes = GuildChanges {
+            name: form.text("name", NAME_CHARS),
+            features: form
+                .list("features", FEATURES_MAX)
+                .map(|features| features.iter().filter_map(Value::as_str).map(str::to_owned).collect()),
+            owner: None,
+        };
+        (changes, form.snowflake("owner_id"))
     })?;
+    if let Some(owner) = owner {
+        changes.owner = Some(objects.views.user_id(objects.user_of(owner).await?).await?);
+    }
     rooms.update_guild(&caller.actor(), guild.room, changes).await?;
     let guild = objects.guild_of(id, caller.user()).await?;
     Ok(Json(objects.guild(&guild).await?))

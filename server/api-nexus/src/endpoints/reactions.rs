@@ -120,22 +120,14 @@ async fn reaction_of(views: &Views, target: &Target, user: UserNo) -> Result<Opt
 pub(crate) async fn clear(
     State(rooms): State<Rooms>,
     State(gateway): State<Gateway>,
-    State(views): State<Views>,
     State(objects): State<Objects>,
     caller: Caller,
     path: Path,
 ) -> Result<StatusCode, ApiError> {
     let target = target(&objects, &caller, &path, Permissions::MANAGE_MESSAGES).await?;
-    let (room, message) = (target.channel.room, target.message.event.no);
-    let all = target.emoji.is_empty();
-    for reaction in target.message.reactions.iter().filter(|reaction| all || reaction.key == target.emoji) {
-        for user in &reaction.users {
-            let Some(event) = views.reaction(room, message, &reaction.key, *user).await? else { continue };
-            let event_id = views.event(EventPlace { room, event }).await?.pdu.event_id().to_owned();
-            let redact = Redact { room: target.channel.room_id.clone(), event_id, reason: None, txn: None };
-            rooms.redact(&caller.actor(), redact).await?;
-        }
-    }
+    let message = EventPlace { room: target.channel.room, event: target.message.event.no };
+    let emoji = (!target.emoji.is_empty()).then(|| target.emoji.clone());
+    rooms.clear_reactions(caller.actor(), message, emoji).await?;
     gateway.announce(cleared(&target));
     Ok(StatusCode::NO_CONTENT)
 }

@@ -40,6 +40,9 @@ fn the_table_of_rejections() {
         R::Guild(GuildRefusal::MemberTooHigh),
         R::Guild(GuildRefusal::OnlyAdministrators),
         R::DuplicateReaction,
+        R::Moderation(ModerationRefusal::UnknownBan),
+        R::Moderation(ModerationRefusal::NobodyBanned),
+        R::Moderation(ModerationRefusal::SlowMode { retry_after_ms: 1500 }),
         R::UnsupportedRoomVersion,
         R::RoomInUse,
         R::NotTextChannel,
@@ -74,6 +77,9 @@ fn the_table_of_rejections() {
         Guild(MemberTooHigh) → 403 50013 Missing Permissions
         Guild(OnlyAdministrators) → 403 50013 Missing Permissions
         DuplicateReaction → 400 0 You have already reacted with this emoji
+        Moderation(UnknownBan) → 404 10026 Unknown Ban
+        Moderation(NobodyBanned) → 400 500000 Failed to ban users
+        Moderation(SlowMode { retry_after_ms: 1500 }) → 429 20016 This action cannot be performed due to slowmode rate limit
         UnsupportedRoomVersion → 400 0 The room's version is not supported
         RoomInUse → 400 0 The name is in use
         NotTextChannel → 400 50008 Cannot send messages in a non-text channel

@@ -19,6 +19,12 @@ pub(crate) struct Fact {
 }
 
 impl Fact {
+    /// The room that one must see to hear of it: the channel, or the guild itself for what only its
+    /// moderators are told.
+    pub(crate) fn gate(&self) -> Option<RoomNo> {
+        self.what.channel().or_else(|| self.what.is_moderation().then_some(self.guild))
+    }
+
     pub(crate) fn new(guild: RoomNo, guild_id: Snowflake, what: What) -> Self {
         Self { guild, guild_id, what, rendered: OnceCell::new() }
     }
@@ -31,6 +37,8 @@ pub(crate) enum What {
     /// Profile, nick, roles or timeout.
     MemberChanged(UserNo),
     MemberLeft(UserNo),
+    BanAdded(UserNo),
+    BanRemoved(UserNo),
     GuildChanged,
     /// The guild is none any more.
     GuildDeleted,
@@ -82,6 +90,8 @@ impl What {
             Self::MemberJoined(_)
             | Self::MemberChanged(_)
             | Self::MemberLeft(_)
+            | Self::BanAdded(_)
+            | Self::BanRemoved(_)
             | Self::GuildChanged
             | Self::GuildDeleted
             | Self::RoleMade(_)
@@ -90,10 +100,16 @@ impl What {
         }
     }
 
+    /// Whether only those hear of it who ban, or read the audit log.
+    pub(crate) fn is_moderation(&self) -> bool {
+        matches!(self, Self::BanAdded(_) | Self::BanRemoved(_))
+    }
+
     /// The intent that asks for it.
     pub(crate) fn intent(&self) -> Intents {
         match self {
             Self::MemberJoined(_) | Self::MemberChanged(_) | Self::MemberLeft(_) => Intents::GUILD_MEMBERS,
+            Self::BanAdded(_) | Self::BanRemoved(_) => Intents::GUILD_MODERATION,
             Self::MessageMade { .. } | Self::MessageChanged { .. } | Self::MessageDeleted { .. } => {
                 Intents::GUILD_MESSAGES
             }

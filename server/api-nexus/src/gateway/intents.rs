@@ -9,6 +9,7 @@ pub(crate) struct Intents(pub(crate) u64);
 impl Intents {
     pub(crate) const GUILDS: Intents = Intents(1 << 0);
     pub(crate) const GUILD_MEMBERS: Intents = Intents(1 << 1);
+    pub(crate) const GUILD_MODERATION: Intents = Intents(1 << 2);
     pub(crate) const GUILD_INVITES: Intents = Intents(1 << 6);
     pub(crate) const GUILD_PRESENCES: Intents = Intents(1 << 8);
     pub(crate) const GUILD_MESSAGES: Intents = Intents(1 << 9);

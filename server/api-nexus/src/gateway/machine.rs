@@ -93,7 +93,8 @@ impl SessionMachine {
         }
     }
 
-    /// Folds a commit. `visible` holds the channels of its facts that the user may view.
+    /// Folds a commit. `visible` holds the channels of its facts that the user may view,
+    /// and the guilds whose moderation the user may see.
     pub(crate) fn step(&mut self, commit: &Arc<CommitFacts>, visible: &BTreeSet<RoomNo>) -> Vec<Dispatch> {
         self.position = self.position.max(commit.position);
         let mut out = Vec::new();
@@ -113,7 +114,7 @@ impl SessionMachine {
                     }
                 }
                 What::GuildDeleted if is_in => self.leave(fact, &mut out),
-                what if is_in && self.hears(what, visible) => {
+                _ if is_in && self.hears(fact, visible) => {
                     out.push(self.number(Kind::Fact(Arc::clone(commit), index)));
                 }
                 _ => {}
@@ -136,10 +137,10 @@ impl SessionMachine {
         }
     }
 
-    fn hears(&self, what: &What, visible: &BTreeSet<RoomNo>) -> bool {
-        let about_me = matches!(what, What::MemberChanged(user) if *user == self.user);
-        (about_me || self.intents.contains(what.intent()))
-            && what.channel().is_none_or(|channel| visible.contains(&channel))
+    fn hears(&self, fact: &Fact, visible: &BTreeSet<RoomNo>) -> bool {
+        let about_me = matches!(fact.what, What::MemberChanged(user) if user == self.user);
+        (about_me || self.intents.contains(fact.what.intent()))
+            && fact.gate().is_none_or(|room| visible.contains(&room))
     }
 
     fn number(&mut self, kind: Kind) -> Dispatch {

@@ -132,6 +132,12 @@ impl Objects {
                 let d = json!({ "guild_id": guild_id, "user": self.user(*user, Some(guild)).await? });
                 Rendered::plain("GUILD_MEMBER_REMOVE", &d)
             }
+            What::BanAdded(user) | What::BanRemoved(user) => {
+                let is_ban = matches!(fact.what, What::BanAdded(_));
+                let name = if is_ban { "GUILD_BAN_ADD" } else { "GUILD_BAN_REMOVE" };
+                let d = json!({ "guild_id": guild_id, "user": self.user(*user, Some(guild)).await? });
+                Rendered::plain(name, &d)
+            }
             What::GuildChanged => {
                 let d = match self.views.guild(guild).await? {
                     Some(guild) => self.guild(&guild).await?,

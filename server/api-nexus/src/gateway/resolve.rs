@@ -209,8 +209,13 @@ impl Reading<'_> {
             return Ok(());
         }
         let Some(user) = self.views.user_no(user_id).await? else { return Ok(()) };
-        let was_in = self.content_before(event).await?.is_some_and(|content| is_join(&content));
-        match (was_in, is_join(&content(event))) {
+        let (before, now) = (self.content_before(event).await?.unwrap_or_default(), content(event));
+        match (is_ban(&before), is_ban(&now)) {
+            (false, true) => self.add(guild, What::BanAdded(user)).await?,
+            (true, false) => self.add(guild, What::BanRemoved(user)).await?,
+            (true, true) | (false, false) => {}
+        }
+        match (is_join(&before), is_join(&now)) {
             (false, true) => {
                 self.joined.insert((guild, user));
                 self.add(guild, What::MemberJoined(user)).await
@@ -420,6 +425,10 @@ fn content(event: &Event) -> Value {
 
 fn is_join(content: &Value) -> bool {
     content["membership"] == "join"
+}
+
+fn is_ban(content: &Value) -> bool {
+    content["membership"] == "ban"
 }
 
 /// A channel's description without a kind takes the channel out.

@@ -229,6 +229,12 @@ impl Session {
     async fn visible(&mut self, facts: &CommitFacts) -> Result<BTreeSet<RoomNo>, ApiError> {
         let mut visible = BTreeSet::new();
         for fact in &facts.facts {
+            if fact.what.is_moderation() && self.machine.guilds.contains(&fact.guild) {
+                let views = &self.gateway.inner.objects.views;
+                let held = views.permissions(fact.guild, None, self.machine.user).await?;
+                let told = Permissions::BAN_MEMBERS.with(Permissions::VIEW_AUDIT_LOG);
+                visible.extend((held.0 & told.0 != 0).then_some(fact.guild));
+            }
             let Some(channel) = fact.what.channel() else { continue };
             if self.machine.guilds.contains(&fact.guild) && self.sees(fact.guild, channel).await? {
                 visible.insert(channel);

@@ -222,3 +222,19 @@ async fn responses_follow_the_conditions_of_requests() {
     assert_eq!(beyond.headers()[header::CONTENT_RANGE], "bytes */18");
     assert_eq!(ask(header::IF_NONE_MATCH, &tag).await.status(), StatusCode::NOT_MODIFIED);
 }
+
+#[tokio::test(start_paused = true)]
+async fn an_upload_that_stands_still_is_given_up_and_nobody_has_too_many() {
+    let world = fixture(Blobs::in_memory()).await;
+    let stuck = || {
+        let start = stream::iter([Ok(Bytes::from_static(b"x"))]);
+        Box::pin(futures_util::StreamExt::chain(start, stream::pending()))
+    };
+    let all = (0..17).map(|_| world.media.upload(ANNA, NewMedium::default(), stuck()));
+    let outcomes = futures_util::future::join_all(all).await;
+    let refused = outcomes.iter().filter(|one| matches!(one, Err(MediaError::TooManyAtOnce { .. }))).count();
+    let given_up = outcomes.iter().filter(|one| matches!(one, Err(MediaError::Interrupted))).count();
+    assert_eq!((refused, given_up), (1, 16));
+    assert!(world.upload(ANNA, "again", b"x").await.is_ok());
+    assert_eq!(world.media.clean_up().await.unwrap(), 0);
+}

@@ -47,6 +47,10 @@ pub(super) fn user(user: &Value) -> String {
     format!("{}\n\n{}", fields(user), table(devices, &["id", "name", "created_ms"]))
 }
 
+pub(super) fn media(media: &[Value]) -> String {
+    table(media, &["id", "bytes", "type", "uploader", "name"])
+}
+
 pub(super) fn tokens(tokens: &[Value]) -> String {
     table(tokens, &["token", "uses", "uses_max", "expires_ms"])
 }

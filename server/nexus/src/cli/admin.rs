@@ -8,6 +8,9 @@ pub(crate) enum AdminCommand {
     /// Accounts.
     #[command(subcommand)]
     Users(UsersCommand),
+    /// Uploaded files.
+    #[command(subcommand)]
+    Media(MediaCommand),
     /// Registration tokens, which let their holder register.
     #[command(subcommand)]
     Tokens(TokensCommand),
@@ -73,6 +76,31 @@ pub(crate) struct UserArgument {
     /// A username or a whole user id.
     #[arg(value_name = "USER")]
     pub(crate) name: String,
+}
+
+/// What to do with uploaded files.
+#[derive(Debug, Subcommand)]
+pub(crate) enum MediaCommand {
+    /// All files, or those of one user.
+    List {
+        /// A username or a whole user id.
+        #[arg(long, value_name = "USER")]
+        user: Option<String>,
+    },
+    /// One file.
+    Show(MediumArgument),
+    /// Remove a file; messages that have it stay.
+    Delete(MediumArgument),
+    /// Remove every file that a user has uploaded.
+    DeleteOf(UserArgument),
+}
+
+/// Which file it is about.
+#[derive(Debug, Args)]
+pub(crate) struct MediumArgument {
+    /// An id, or a whole `mxc://` address.
+    #[arg(value_name = "FILE")]
+    pub(crate) id: String,
 }
 
 /// What to do with registration tokens.

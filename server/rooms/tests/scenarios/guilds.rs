@@ -86,7 +86,7 @@ fn only_who_may_manage_the_guild_changes_it() {
     play(async |scene| {
         let guild = scene.guild("ana").await;
         scene.comes_in(&guild, "ana", "ben").await;
-        let renamed = || GuildChanges { name: Some("Renamed".to_owned()), features: None };
+        let renamed = || GuildChanges { name: Some("Renamed".to_owned()), ..GuildChanges::default() };
         for who in ["ben", "eve"] {
             let refusal =
                 scene.refused(scene.rooms.update_guild(&actor(who), guild.room.no, renamed())).await;

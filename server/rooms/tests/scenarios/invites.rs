@@ -4,9 +4,8 @@ use std::time::Duration;
 
 use nexus_rooms::{NewInvite, Rejection, RoomsError};
 use nexus_views::{Membership, Permissions};
-use serde_json::json;
 
-use crate::scene::{actor, missing, play, play_from, state};
+use crate::scene::{actor, missing, play, play_from};
 
 #[test]
 fn who_has_the_code_comes_in() {
@@ -150,9 +149,7 @@ fn who_is_banned_does_not_come_in() {
         let guild = scene.guild("ana").await;
         scene.comes_in(&guild, "ana", "ben").await;
         let ben = actor("ben").user;
-        scene
-            .send("nexus", state(&guild.room, "m.room.member", ben.as_str(), json!({ "membership": "ban" })))
-            .await;
+        scene.rooms.ban_member(&actor("ana"), guild.room.no, &ben, 0, None).await.unwrap();
         let invite =
             scene.rooms.create_invite(&actor("ana"), guild.general.no, NewInvite::default()).await.unwrap();
         let refusal = scene.refused(scene.rooms.accept_invite(&actor("ben"), &invite.code)).await;
@@ -168,7 +165,10 @@ fn a_guild_that_is_not_open_to_all_needs_an_invite() {
         let guild = scene.guild("ana").await;
         let refusal = scene.refused(scene.rooms.join_guild(&actor("ben"), &guild.room.id)).await;
         assert!(matches!(refusal, Rejection::Forbidden { .. }));
-        let open = nexus_rooms::GuildChanges { name: None, features: Some(vec!["DISCOVERABLE".to_owned()]) };
+        let open = nexus_rooms::GuildChanges {
+            features: Some(vec!["DISCOVERABLE".to_owned()]),
+            ..nexus_rooms::GuildChanges::default()
+        };
         scene.rooms.update_guild(&actor("ana"), guild.room.no, open).await.unwrap();
         assert_eq!(scene.rooms.join_guild(&actor("ben"), &guild.room.id).await.unwrap(), guild.room.no);
         let refusal = scene.refused(scene.rooms.join_guild(&actor("ben"), &guild.general.id)).await;

@@ -93,9 +93,9 @@ fn a_deleted_guild_is_gone_for_everybody() {
             let refusal = scene.refused(scene.rooms.delete_guild(&actor(who), guild.room.no)).await;
             assert!(matches!(refusal, Rejection::Forbidden { .. }), "{who}: {refusal:?}");
         }
-        let before = scene.store().visible();
         scene.rooms.delete_guild(&actor("ana"), guild.room.no).await.unwrap();
-        assert_eq!(scene.store().visible(), before.next(), "in one commit");
+        assert_eq!(scene.permissions(&guild, "ben").await, Permissions::NONE, "at once");
+        scene.jobs_done().await;
         assert!(scene.views().guild(guild.room.no).await.unwrap().is_none());
         for room in [&guild.room, &guild.general, &guild.voice] {
             for who in ["ana", "ben"] {

@@ -214,6 +214,17 @@ impl Scene {
         body.as_str().unwrap().to_owned()
     }
 
+    /// Waits until no job is open.
+    pub(crate) async fn jobs_done(&self) {
+        for _ in 0..10_000 {
+            if self.rooms.jobs().await.unwrap().is_empty() {
+                return;
+            }
+            self.wait(Duration::from_millis(1)).await;
+        }
+        panic!("jobs stay open: {:?}", self.rooms.jobs().await.unwrap());
+    }
+
     /// The timeline, a line an event: sender, type and what it is about.
     pub(crate) async fn timeline(&self, room: &Room) -> Vec<String> {
         let all = TimelineSlice { after: None, before: None, newest_first: false, limit: usize::MAX };
@@ -256,6 +267,8 @@ impl Scene {
         &self,
         command: impl Future<Output = Result<T, RoomsError>>,
     ) -> Rejection {
+        // What earlier commands left to jobs is none of this one's doing.
+        self.jobs_done().await;
         let (visible, rows) = (self.store().visible(), self.engine.dump());
         let outcome = command.await;
         // Whatever had been staged would be on disk by then.

@@ -2,8 +2,8 @@
 
 use nexus_event_store::RoomNo;
 use nexus_rooms::{
-    AddBot, ChannelChanges, CreateGuild, CreateRoom, GuildChanges, InitialState, NewChannel, NewInvite,
-    Preset, Redact, RoomsError, SendEvent,
+    AddBot, ChannelChanges, CreateGuild, CreateRoom, GuildChanges, InitialState, MemberChanges, NewChannel,
+    NewInvite, Preset, Redact, RoomsError, SendEvent,
 };
 use nexus_state_resolution::RoomVersion;
 use nexus_views::{
@@ -11,7 +11,7 @@ use nexus_views::{
     state_keys::{member_key, overwrite_key},
 };
 use proptest::prelude::*;
-use ruma::{CanonicalJsonObject, CanonicalJsonValue, OwnedRoomId};
+use ruma::{CanonicalJsonObject, CanonicalJsonValue, OwnedRoomId, RoomAliasId, RoomId, UserId};
 use serde_json::{Value, json};
 
 use crate::world::{Known, World};
@@ -146,11 +146,22 @@ impl World {
     async fn change_guild(&mut self, who: &str, dice: &mut Dice) {
         let guild = *dice.recent(FEW, &self.guilds);
         let (actor, rooms) = (self.actor(who), self.rooms.clone());
-        let outcome = match dice.below(8) {
+        let target = self.actor(dice.user()).user;
+        let outcome = match dice.below(12) {
+            8 => rooms.kick_member(&actor, guild, &target, None).await,
+            9 => rooms.ban_member(&actor, guild, &target, 2 * dice.below(2) as u64, None).await,
+            10 => rooms.unban_member(&actor, guild, &target, None).await,
+            11 => {
+                let until = self.store().world().now().0 + 5;
+                let timeout_until_ms = Some(Some(until));
+                let changes = MemberChanges { timeout_until_ms, ..MemberChanges::default() };
+                rooms.update_member(&actor, guild, &target, changes, None).await
+            }
             0 | 1 => {
                 let name = Some(format!("renamed {}", dice.below(3)));
                 let features = Some(vec!["DISCOVERABLE".to_owned(); dice.below(2)]);
-                rooms.update_guild(&actor, guild, GuildChanges { name, features }).await
+                let owner = (dice.below(4) == 0).then(|| self.actor(dice.user()).user);
+                rooms.update_guild(&actor, guild, GuildChanges { name, features, owner }).await
             }
             2..5 => {
                 let bot = self.actor(&format!("bot{}", dice.below(3))).user;
@@ -207,7 +218,8 @@ impl World {
             0..4 => self.come_by_invite(who, dice).await,
             4..7 => rooms.join(&actor, &room, Some("why not".to_owned())).await.map(drop),
             7 | 8 => rooms.leave(&actor, &room, None).await.map(drop),
-            9 | 10 => rooms.invite(&actor, &room, &target, None).await.map(drop),
+            9 => rooms.invite(&actor, &room, &target, None).await.map(drop),
+            10 => self.deal_with(who, &room, &target, dice).await,
             _ => {
                 let membership = *dice.one_of(&["ban", "leave", "join"]);
                 let content = json!({ "membership": membership, "displayname": "as given" });
@@ -215,6 +227,38 @@ impl World {
             }
         };
         self.after(outcome).await;
+    }
+
+    /// Kicks, bans, knocks and what follows them; aliases; and now and then a room is replaced.
+    async fn deal_with(
+        &mut self,
+        who: &str,
+        room: &RoomId,
+        target: &UserId,
+        dice: &mut Dice,
+    ) -> Result<(), RoomsError> {
+        let (actor, rooms) = (self.actor(who), self.rooms.clone());
+        let rule = json!({ "join_rule": *dice.one_of(&["knock", "public", "knock_restricted"]) });
+        match dice.below(9) {
+            0 => rooms.kick(&actor, room, target, Some("why".to_owned())).await.map(drop),
+            1 => rooms.ban(&actor, room, target, None).await.map(drop),
+            2 => rooms.unban(&actor, room, target, None).await.map(drop),
+            3 | 4 => rooms.knock(&actor, room, None).await.map(drop),
+            5 => self.state(who, room.to_owned(), "m.room.join_rules", "", rule).await,
+            6 => rooms.forget(&actor, room).await,
+            7 => {
+                let alias = format!("#{}:sim.example", dice.below(20));
+                let alias = RoomAliasId::parse(alias).unwrap();
+                match dice.below(3) {
+                    0 => rooms.delete_alias(&actor, &alias).await,
+                    _ => rooms.set_alias(&actor, &alias, room).await,
+                }
+            }
+            _ => {
+                let version = *dice.one_of(&RoomVersion::ALL);
+                rooms.upgrade(&actor, room, version, Vec::new()).await.map(drop)
+            }
+        }
     }
 
     async fn come_by_invite(&self, who: &str, dice: &mut Dice) -> Result<(), RoomsError> {

@@ -17,7 +17,7 @@ const ALLOWED: [(&str, &[&str]); 16] = [
     ("nexus-accounts", &["nexus-rate-limits", "nexus-event-store"]),
     ("nexus-media", &["nexus-event-store"]),
     ("nexus-mail", &["nexus-accounts", "nexus-event-store"]),
-    ("nexus-admin", &["nexus-accounts", "nexus-views", "nexus-event-store"]),
+    ("nexus-admin", &["nexus-accounts", "nexus-media", "nexus-views", "nexus-event-store"]),
     ("nexus-api-nexus", BELOW_FACADES),
     ("nexus-api-matrix", BELOW_FACADES),
     (
