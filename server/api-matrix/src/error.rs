@@ -501,6 +501,9 @@ mod tests {
             InvalidEmail -> 400 M_INVALID_PARAM
             EmailTaken -> 400 M_THREEPID_IN_USE
             Reserved -> 400 M_EXCLUSIVE
+            NoMail -> 403 M_THREEPID_DENIED
+            UnknownProof -> 400 M_THREEPID_AUTH_FAILED
+            HasEmail -> 403 M_THREEPID_DENIED
             WeakPassword { bytes_min: 8 } -> 400 M_WEAK_PASSWORD
             SecondFactorRequired { ticket: Ticket } -> 403 M_FORBIDDEN
             WrongCode -> 403 M_FORBIDDEN
