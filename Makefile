@@ -3,7 +3,7 @@
 export CARGO_TARGET_DIR ?= $(CURDIR)/target
 export PATH := $(HOME)/.cargo/bin:$(PATH)
 
-.PHONY: run build test lint bench demo sim soak clean
+.PHONY: run build test lint bench bench-store demo sim soak clean
 
 run: build
 	exec $(CARGO_TARGET_DIR)/debug/nexus serve $(ARGS)
@@ -26,6 +26,9 @@ soak:
 
 bench: build
 	python3 sytest-like-tests/bench.py $(ARGS)
+
+bench-store:
+	cargo run --locked -p nexus-maintenance --example bench_store -- $(ARGS)
 
 demo: build
 	scripts/ensure-system-packages test

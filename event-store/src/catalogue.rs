@@ -5,6 +5,7 @@
 //! own views and records declare theirs with a number from [`numbers`].
 
 use crate::{
+    chains::{ChainPlaceRow, ChainRow},
     codec::{KeyPart, Text, Value},
     event_id::EventIdKey,
     ids::{EventNo, KeyNo, NodeHash, Position, RoomNo, Snowflake, UserNo},
@@ -71,6 +72,9 @@ pub mod numbers {
     pub const TRANSACTIONS: u8 = 19;
     pub const REMOVED: u8 = 20;
     pub const ROLE_SNOWFLAKES: u8 = 21;
+    // The log's index.
+    pub const CHAIN_PLACES: u8 = 22;
+    pub const CHAINS: u8 = 23;
     // Views.
     pub const MEMBERSHIPS: u8 = 32;
     pub const MEMBERS: u8 = 33;
@@ -192,6 +196,14 @@ table! {
 table! {
     /// Each room's events in the order they arrived: (room, commit, place in the commit).
     Timeline = numbers::TIMELINE, "timeline", (RoomNo, Position, u8) => TimelineRow
+}
+table! {
+    /// Where each state event is in its room's auth chains.
+    ChainPlaces = numbers::CHAIN_PLACES, "chain_places", (RoomNo, EventNo) => ChainPlaceRow
+}
+table! {
+    /// Each room's auth chains: (room, chain, place in the chain).
+    Chains = numbers::CHAINS, "chains", (RoomNo, EventNo, u64) => ChainRow
 }
 table! {
     /// What a snowflake stands for.

@@ -5,6 +5,7 @@
 //! (state snapshots). The crate knows nothing of permissions, HTTP or any API's shapes.
 
 pub mod catalogue;
+pub mod chains;
 pub mod codec;
 mod committer;
 pub mod error;

@@ -8,9 +8,9 @@ use bytes::Bytes;
 use crate::{
     StoreError,
     catalogue::{
-        EventPlaces, Events, Heads, Meta, Nodes, RemovedBy, RoomNumbers, RoomSnowflakes, Rooms, Snowflakes,
-        StateKeyNumbers, StateKeys, Stream, Table, Timeline, Transactions, UserNumbers, UserSnowflakes,
-        Users,
+        ChainPlaces, Chains, EventPlaces, Events, Heads, Meta, Nodes, RemovedBy, RoomNumbers, RoomSnowflakes,
+        Rooms, Snowflakes, StateKeyNumbers, StateKeys, Stream, Table, Timeline, Transactions, UserNumbers,
+        UserSnowflakes, Users,
     },
     codec::{KeyPart, Value},
     kv::Family,
@@ -79,6 +79,8 @@ pub fn tables() -> Vec<TableInfo> {
         TableInfo::of::<Heads>(),
         TableInfo::of::<Nodes>(),
         TableInfo::of::<Timeline>(),
+        TableInfo::of::<ChainPlaces>(),
+        TableInfo::of::<Chains>(),
         TableInfo::of::<Snowflakes>(),
         TableInfo::of::<RoomSnowflakes>(),
         TableInfo::of::<UserSnowflakes>(),

@@ -50,6 +50,20 @@ pub struct Subtree {
     count: u32,
 }
 
+impl Subtree {
+    /// The name of its topmost node.
+    #[must_use]
+    pub fn hash(self) -> NodeHash {
+        self.hash
+    }
+
+    /// How many entries it holds.
+    #[must_use]
+    pub fn count(self) -> u32 {
+        self.count
+    }
+}
+
 /// A decoded node.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Node {

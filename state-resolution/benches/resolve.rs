@@ -17,14 +17,17 @@
 mod support;
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::{BTreeMap, BTreeSet, HashMap},
     hint::black_box,
+    sync::Arc,
     time::{Duration, Instant},
 };
 
 use criterion::{BenchmarkId, Criterion};
-use nexus_state_resolution::{Conflict, RoomVersion, StateSnapshot, resolve};
-use ruma::{OwnedEventId, state_res::StateMap};
+use nexus_state_resolution::{
+    Conflict, Pdu, ResolutionSource, RoomVersion, StateSnapshot, resolve, resolve_disputed,
+};
+use ruma::{EventId, OwnedEventId, events::StateEventType, state_res::StateMap};
 use serde_json::json;
 use support::graph::{Deed, Graph, Numbered, State, by_ruma, typed};
 
@@ -32,6 +35,23 @@ const SIZES: [usize; 3] = [100, 1_000, 10_000];
 const VERSIONS: [RoomVersion; 2] = [RoomVersion::V11, RoomVersion::V12];
 /// Who was there before the fork.
 const MEMBERS: usize = 500;
+
+/// Power levels as clients write them, with a dozen moderators.
+fn levels(graph: &Graph, of_carol: i64) -> serde_json::Value {
+    let names: Vec<String> = (0..12).map(|number| format!("moderator{number}")).collect();
+    let mut users: Vec<(&str, i64)> = names.iter().map(|name| (name.as_str(), 50)).collect();
+    users.extend([("bob", 100), ("carol", of_carol)]);
+    let mut levels = graph.levels(&users);
+    levels["events"] = json!({
+        "m.room.avatar": 50, "m.room.canonical_alias": 50, "m.room.encryption": 100,
+        "m.room.history_visibility": 100, "m.room.name": 50, "m.room.power_levels": 100,
+        "m.room.server_acl": 100, "m.room.tombstone": 100,
+    });
+    for (field, level) in [("ban", 50), ("kick", 50), ("redact", 50), ("invite", 0), ("events_default", 0)] {
+        levels[field] = json!(level);
+    }
+    levels
+}
 
 /// One side of the fork does so many things.
 fn storm(graph: &mut Graph, state: &mut State, side: &str, moderator: &str, deeds: usize) {
@@ -45,13 +65,18 @@ fn storm(graph: &mut Graph, state: &mut State, side: &str, moderator: &str, deed
                 Deed::new(moderator, "m.room.join_rules", "", json!({ "join_rule": rule }), ts)
             }
             40 => {
-                let changed = graph.levels(&[("bob", 100), ("carol", (number % 49) as i64)]);
+                let changed = levels(graph, (number % 49) as i64);
                 Deed::new(moderator, "m.room.power_levels", "", changed, ts)
             }
             45 => Deed::new(moderator, "m.room.topic", "", json!({ "topic": number }), ts),
             _ => {
                 let name = format!("{side}{number}");
-                Deed::member(&name, &name, "join", ts)
+                let content = json!({
+                    "membership": "join",
+                    "displayname": format!("Number {number} of the {side}"),
+                    "avatar_url": format!("mxc://a.example/{number:032}"),
+                });
+                Deed::new(&name, "m.room.member", support::graph::user(&name).as_str(), content, ts)
             }
         };
         graph.add(state, deed);
@@ -61,8 +86,8 @@ fn storm(graph: &mut Graph, state: &mut State, side: &str, moderator: &str, deed
 /// A room of a version whose two states disagree about so many events.
 fn fork(version: RoomVersion, events: usize) -> (Graph, Vec<State>) {
     let (mut graph, mut main) = Graph::new(version, 1);
-    let levels = graph.levels(&[("bob", 100)]);
-    graph.add(&mut main, Deed::new("alice", "m.room.power_levels", "", levels, 7));
+    let first = levels(&graph, 0);
+    graph.add(&mut main, Deed::new("alice", "m.room.power_levels", "", first, 7));
     for number in 0..MEMBERS {
         let name = format!("member{number}");
         graph.add(&mut main, Deed::member(&name, &name, "join", 8));
@@ -88,7 +113,78 @@ fn ruma(graph: &Graph, states: &[State], typed: &[StateMap<OwnedEventId>]) -> St
     by_ruma(graph, states, typed, subgraph).unwrap()
 }
 
-fn ours(source: &Numbered<'_>, snapshots: &[StateSnapshot<u32>]) -> StateSnapshot<u32> {
+/// Events by their numbers, as a store holds them.
+struct ByNumber<'a> {
+    graph: &'a Graph,
+    ids: Numbered<'a>,
+    cited: Vec<Vec<u32>>,
+}
+
+impl<'a> ByNumber<'a> {
+    fn new(graph: &'a Graph) -> Self {
+        let interned = |cited: &Vec<usize>| cited.iter().map(|event| *event as u32).collect();
+        Self { graph, ids: Numbered::in_order(graph), cited: graph.cited.iter().map(interned).collect() }
+    }
+}
+
+impl ResolutionSource<u32> for ByNumber<'_> {
+    fn pdu(&self, id: u32) -> Option<Arc<Pdu>> {
+        self.graph.events.get(id as usize).map(Arc::clone)
+    }
+
+    fn id_of(&self, event_id: &EventId) -> Option<u32> {
+        self.ids.id_of(event_id)
+    }
+
+    fn auth_events(&self, id: u32) -> Option<Vec<u32>> {
+        self.cited.get(id as usize).cloned()
+    }
+}
+
+/// A state as a store holds it: interned keys and events.
+type Interned = BTreeMap<u32, u32>;
+
+/// A room's states, with its interned keys.
+struct Room<'a> {
+    source: ByNumber<'a>,
+    keys: HashMap<(String, String), u32>,
+    states: Vec<Interned>,
+}
+
+impl<'a> Room<'a> {
+    fn new(graph: &'a Graph, states: &[State]) -> Self {
+        let mut keys = HashMap::new();
+        let states = states.iter().map(|state| {
+            let entry = |(key, event): (&(String, String), &usize)| {
+                let next = keys.len() as u32;
+                (*keys.entry(key.clone()).or_insert(next), *event as u32)
+            };
+            state.iter().map(entry).collect()
+        });
+        let states = states.collect();
+        Self { source: ByNumber::new(graph), keys, states }
+    }
+
+    /// Everything from the two states to what changes in the first to make it the resolved one.
+    fn resolve(&self) -> Vec<u32> {
+        let [left, right] = &self.states[..] else { panic!("two states") };
+        let shared = |key: &u32, event: &u32, other: &Interned| other.get(key) == Some(event);
+        let beside = |state: &Interned, other: &Interned| -> Vec<u32> {
+            state.iter().filter(|(key, event)| !shared(key, event, other)).map(|(_, event)| *event).collect()
+        };
+        let disputed = [beside(left, right), beside(right, left)];
+        let agreed = left.iter().filter(|(key, event)| shared(key, event, right)).map(|(_, event)| *event);
+        let version = self.source.graph.version;
+        let by_name = |kind: &str, key: &str| {
+            let key = self.keys.get(&(kind.to_owned(), key.to_owned()))?;
+            left.get(key).copied().filter(|event| shared(key, event, right))
+        };
+        resolve_disputed(version, agreed, &disputed, by_name, &self.source).unwrap()
+    }
+}
+
+/// The same from states that are maps of strings.
+fn from_strings(source: &ByNumber<'_>, snapshots: &[StateSnapshot<u32>]) -> StateSnapshot<u32> {
     resolve(source.graph.version, snapshots, source).unwrap()
 }
 
@@ -108,44 +204,57 @@ fn median(mut run: impl FnMut()) -> Duration {
 fn main() {
     let mut criterion = Criterion::default().sample_size(10).configure_from_args();
     let mut table = String::from(
-        "| version | conflicted | in full set | ours | ruma | ratio |\n|---|---|---|---|---|---|\n",
+        "| version | conflicted | full set | ours | ours, from strings | ruma | ratio |\n|---|---|---|---|---|---|---|\n",
     );
     for version in VERSIONS {
         for events in SIZES {
             let (graph, states) = fork(version, events);
-            let source = Numbered::in_order(&graph);
-            let snapshots: Vec<_> = states.iter().map(|state| source.snapshot(state)).collect();
+            let room = Room::new(&graph, &states);
+            let snapshots: Vec<_> = states.iter().map(|state| room.source.ids.snapshot(state)).collect();
             let typed = typed(&graph, &states);
-            assert_eq!(ours(&source, &snapshots).len(), ruma(&graph, &states, &typed).len());
+            let expected = ruma(&graph, &states, &typed);
+            assert_eq!(from_strings(&room.source, &snapshots).len(), expected.len());
+            let is_expected = |event: &u32| {
+                let pdu = &graph.events[*event as usize];
+                let key = (StateEventType::from(pdu.event_type()), pdu.state_key().unwrap().to_owned());
+                expected[&key] == pdu.event_id()
+            };
+            assert!(room.resolve().iter().all(is_expected));
 
             let mut group = criterion.benchmark_group(format!("resolve a join storm, version {version}"));
-            group.bench_with_input(BenchmarkId::new("ours", events), &snapshots, |bench, snapshots| {
-                bench.iter(|| black_box(ours(&source, snapshots)));
+            group.bench_function(BenchmarkId::new("ours", events), |bench| {
+                bench.iter(|| black_box(room.resolve()));
             });
-            group.bench_with_input(BenchmarkId::new("ruma", events), &typed, |bench, typed| {
-                bench.iter(|| black_box(ruma(&graph, &states, typed)));
+            group.bench_function(BenchmarkId::new("ours, from strings", events), |bench| {
+                bench.iter(|| black_box(from_strings(&room.source, &snapshots)));
+            });
+            group.bench_function(BenchmarkId::new("ruma", events), |bench| {
+                bench.iter(|| black_box(ruma(&graph, &states, &typed)));
             });
             group.finish();
 
-            let conflict = Conflict::of(version, &snapshots, &source).unwrap();
-            let full: BTreeSet<u32> = [&conflict.disputed, &conflict.difference, &conflict.subgraph]
-                .into_iter()
-                .flatten()
-                .copied()
-                .collect();
-            let mine = median(|| {
-                black_box(ours(&source, &snapshots));
+            let conflict = Conflict::of(version, &snapshots, &room.source).unwrap();
+            let parts = [&conflict.disputed, &conflict.difference, &conflict.subgraph];
+            let full: BTreeSet<u32> = parts.into_iter().flatten().copied().collect();
+            let disputed: BTreeSet<u32> = conflict.disputed.iter().copied().collect();
+            let ours = median(|| {
+                black_box(room.resolve());
+            });
+            let strings = median(|| {
+                black_box(from_strings(&room.source, &snapshots));
             });
             let theirs = median(|| {
                 black_box(ruma(&graph, &states, &typed));
             });
+            let ms = |time: Duration| format!("{:.2} ms", time.as_secs_f64() * 1e3);
             table.push_str(&format!(
-                "| {version} | {} | {} | {:.2} ms | {:.1} ms | {:.1} |\n",
-                conflict.disputed.len(),
+                "| {version} | {} | {} | {} | {} | {} | {:.1} |\n",
+                disputed.len(),
                 full.len(),
-                mine.as_secs_f64() * 1e3,
-                theirs.as_secs_f64() * 1e3,
-                theirs.as_secs_f64() / mine.as_secs_f64(),
+                ms(ours),
+                ms(strings),
+                ms(theirs),
+                theirs.as_secs_f64() / ours.as_secs_f64(),
             ));
         }
     }

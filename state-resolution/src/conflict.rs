@@ -7,7 +7,7 @@
 //! **Errors**: [`ResolveError`] when the source does not hold what the walk needs.
 //! **Source**: Matrix v1.19, room version 2 "State resolution"; room version 12, v2.1.
 
-use std::{collections::BTreeSet, hash::Hash};
+use std::hash::Hash;
 
 use crate::{
     RoomVersion,
@@ -17,17 +17,20 @@ use crate::{
 /// The keys of some snapshots, by whether they agree.
 pub(crate) struct Split<'s, Id> {
     /// The same event in every snapshot; sorted by key.
-    pub(crate) agreed: Vec<(&'s (String, String), Id)>,
-    /// For each snapshot, its events under all other keys.
-    pub(crate) disputed: Vec<Vec<Id>>,
+    pub(crate) agreed: Vec<Entry<'s, Id>>,
+    /// For each snapshot, its entries under all other keys.
+    pub(crate) disputed: Vec<Vec<Entry<'s, Id>>>,
 }
+
+/// An entry of a snapshot.
+pub(crate) type Entry<'s, Id> = (&'s (String, String), Id);
 
 impl<'s, Id: Copy + Eq> Split<'s, Id> {
     pub(crate) fn new(snapshots: &'s [StateSnapshot<Id>]) -> Self {
         let Some((first, others)) = snapshots.split_first() else {
             return Self { agreed: Vec::new(), disputed: Vec::new() };
         };
-        let mut agreed: Vec<(&(String, String), Id)> = first.iter().map(|(key, id)| (key, *id)).collect();
+        let mut agreed: Vec<Entry<'_, Id>> = first.iter().map(|(key, id)| (key, *id)).collect();
         for other in others {
             // Both sides are sorted by key, so one pass finds what they share.
             let mut entries = other.iter().peekable();
@@ -47,31 +50,32 @@ impl<'s, Id: Copy + Eq> Split<'s, Id> {
     }
 }
 
-/// A snapshot's events under keys that are not agreed.
-fn without<Id: Copy>(snapshot: &StateSnapshot<Id>, agreed: &[(&(String, String), Id)]) -> Vec<Id> {
+/// A snapshot's entries under keys that are not agreed.
+fn without<'s, Id: Copy>(snapshot: &'s StateSnapshot<Id>, agreed: &[Entry<'s, Id>]) -> Vec<Entry<'s, Id>> {
     let mut agreed = agreed.iter().peekable();
     let mut left = Vec::new();
     for (key, id) in snapshot {
         while agreed.next_if(|(agreed_key, _)| *agreed_key < key).is_some() {}
         if agreed.peek().is_none_or(|(agreed_key, _)| *agreed_key != key) {
-            left.push(*id);
+            left.push((key, *id));
         }
     }
     left
 }
 
-/// What state resolution is about: the "full conflicted set", by where its events come from.
+/// What state resolution is about: the "full conflicted set", by where its events come from. An event may be in
+/// more than one part; the order of a part means nothing.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Conflict<Id> {
     /// The conflicted state set: every event under a key on which the states disagree.
-    pub disputed: BTreeSet<Id>,
+    pub disputed: Vec<Id>,
     /// The auth difference: events of one state's auth chain that are not in every state's. A state's own
     /// events count as part of its chain: the specification's words leave them out, but Synapse takes them
     /// in, and in version 2.1 it makes a difference that rooms would see.
-    pub difference: BTreeSet<Id>,
+    pub difference: Vec<Id>,
     /// The conflicted state subgraph, where the room version wants it (v2.1): every event on a path along
     /// `auth_events` from one conflicted event to another.
-    pub subgraph: BTreeSet<Id>,
+    pub subgraph: Vec<Id>,
 }
 
 impl<Id: Copy + Eq + Hash + Ord> Conflict<Id> {
@@ -84,25 +88,49 @@ impl<Id: Copy + Eq + Hash + Ord> Conflict<Id> {
         snapshots: &[StateSnapshot<Id>],
         source: &impl ResolutionSource<Id>,
     ) -> Result<Self, ResolveError> {
-        Self::of_split(version, &Split::new(snapshots), source)
+        Self::of_split(version, &Split::new(snapshots), &mut Citations::new(source))
     }
 
-    pub(crate) fn of_split(
+    /// The conflict of states that were compared elsewhere: `agreed` are the events that all of them have,
+    /// `disputed` for each of them those under all other keys. Walks the citations behind all of them.
+    ///
+    /// # Errors
+    /// When the source does not hold an event that the walk meets.
+    pub fn between(
         version: RoomVersion,
-        split: &Split<'_, Id>,
+        agreed: impl IntoIterator<Item = Id>,
+        disputed: &[Vec<Id>],
         source: &impl ResolutionSource<Id>,
     ) -> Result<Self, ResolveError> {
-        let disputed: BTreeSet<Id> = split.disputed.iter().flatten().copied().collect();
-        if disputed.is_empty() {
-            return Ok(Self { disputed, difference: BTreeSet::new(), subgraph: BTreeSet::new() });
+        Self::walk(version, agreed, disputed, &mut Citations::new(source))
+    }
+
+    pub(crate) fn of_split<S: ResolutionSource<Id>>(
+        version: RoomVersion,
+        split: &Split<'_, Id>,
+        citations: &mut Citations<'_, Id, S>,
+    ) -> Result<Self, ResolveError> {
+        let disputed: Vec<Vec<Id>> =
+            split.disputed.iter().map(|entries| entries.iter().map(|(_, id)| *id).collect()).collect();
+        Self::walk(version, split.agreed.iter().map(|(_, id)| *id), &disputed, citations)
+    }
+
+    pub(crate) fn walk<S: ResolutionSource<Id>>(
+        version: RoomVersion,
+        agreed: impl IntoIterator<Item = Id>,
+        disputed: &[Vec<Id>],
+        citations: &mut Citations<'_, Id, S>,
+    ) -> Result<Self, ResolveError> {
+        if disputed.iter().all(Vec::is_empty) {
+            return Ok(Self { disputed: Vec::new(), difference: Vec::new(), subgraph: Vec::new() });
         }
-        let mut citations = Citations::new(source);
-        let difference = citations.difference(split.agreed.iter().map(|(_, id)| *id), &split.disputed)?;
+        let difference = citations.difference(agreed, disputed)?;
+        let disputed = disputed.concat();
         let wanted = version.rules().state_res.v2_rules();
         let subgraph = if wanted.is_some_and(|rules| rules.consider_conflicted_state_subgraph) {
             citations.between(&disputed)?
         } else {
-            BTreeSet::new()
+            Vec::new()
         };
         Ok(Self { disputed, difference, subgraph })
     }

@@ -40,6 +40,8 @@ pub use json::{JsonError, JsonLimits, parse_object};
 pub use keys::{KeyError, KeyRing, SERVER_KEYS_MAX, Validity};
 pub use pdu::{Citation, Pdu, PduError};
 pub use redaction::{RedactionRefused, redaction_takes_effect};
-pub use resolve::{ResolutionSource, ResolveError, StateSnapshot, resolve, resolve_conflict};
+pub use resolve::{
+    ResolutionSource, ResolveError, StateSnapshot, resolve, resolve_conflict, resolve_disputed,
+};
 pub use room_version::RoomVersion;
 pub use verify::{Verified, VerifyError, required_signers, verify, verify_reporting, verify_with_keys};

@@ -66,6 +66,22 @@ pub enum PduError {
 }
 
 /// A checked event: an immutable parsed PDU with its id.
+///
+/// There are three ways to one: [`build`](crate::build()) signs it, [`verify`](crate::verify()) checks foreign JSON,
+/// and [`Pdu::from_stored`] reads what one of the two let in before. Nobody writes one down:
+///
+/// ```compile_fail
+/// # let verified: nexus_state_resolution::Pdu = todo!();
+/// let forged = nexus_state_resolution::Pdu { json: r#"{"sender":"@victim:a.example"}"#.into(), ..verified };
+/// ```
+///
+/// and what is not yet an event is nothing that the rules could judge:
+///
+/// ```compile_fail
+/// # use nexus_state_resolution::{RoomVersion, authorise_state_only};
+/// let received: serde_json::Value = serde_json::json!({ "type": "m.room.create" });
+/// authorise_state_only(RoomVersion::V12, &received, |_, _| None);
+/// ```
 #[derive(Clone)]
 pub struct Pdu {
     pub(crate) version: RoomVersion,

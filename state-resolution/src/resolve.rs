@@ -19,16 +19,12 @@ mod mainline;
 mod power_order;
 mod rules;
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    hash::Hash,
-    sync::Arc,
-};
+use std::{collections::BTreeMap, hash::Hash, sync::Arc};
 
 use ruma::{EventId, OwnedEventId};
 use thiserror::Error;
 
-use self::{iterative::State, keys::KeyNo, loaded::Loader};
+use self::{citations::Citations, iterative::State, keys::KeyNo, loaded::Loader};
 use crate::{
     Pdu, RoomVersion,
     conflict::{Conflict, Split},
@@ -94,40 +90,91 @@ pub fn resolve<Id: Copy + Eq + Hash + Ord>(
         return resolve_v1(version, snapshots, source);
     }
     let split = Split::new(snapshots);
-    let conflict = Conflict::of_split(version, &split, source)?;
-    let mut state = resolve_conflict(version, &conflict, |kind, key| split.agreed_event(kind, key), source)?;
+    let mut citations = Citations::new(source);
+    let conflict = Conflict::of_split(version, &split, &mut citations)?;
+    let agreed = |kind: &str, key: &str| split.agreed_event(kind, key);
+    let settled = settle(version, &conflict, agreed, &mut citations)?;
+    let winners = settled.winners(agreed).map(|winner| {
+        let (kind, key) = settled.loader.loaded.keys.name(settled.loader.loaded.events[winner].key);
+        ((kind.to_owned(), key.to_owned()), settled.loader.id(winner))
+    });
     // 5. What the states agree on stands, whatever the algorithm made of its key.
-    state.extend(split.agreed.iter().map(|(key, id)| ((*key).clone(), *id)));
-    Ok(state)
+    Ok(split.agreed.iter().map(|(key, id)| ((*key).clone(), *id)).chain(winners).collect())
 }
 
-/// Resolve a conflict whose extent is known: the resolved state without what the states agree on.
+/// Resolve a conflict whose extent is known: the events of the resolved state, each under its own type and
+/// state key, without those that the states agree on. A disputed key that none of them has is gone.
 ///
-/// `agreed` gives the event that all states have under a type and key. A disputed key that the result
-/// lacks has no event in the resolved state.
+/// `agreed` gives the event that all states have under a type and key.
 pub fn resolve_conflict<Id: Copy + Eq + Hash + Ord>(
     version: RoomVersion,
     conflict: &Conflict<Id>,
     agreed: impl Fn(&str, &str) -> Option<Id>,
     source: &impl ResolutionSource<Id>,
-) -> Result<StateSnapshot<Id>, ResolveError> {
-    let algorithm = version.rules().state_res.v2_rules().ok_or(ResolveError::Unsupported { version })?;
-    if conflict.disputed.is_empty() {
-        return Ok(StateSnapshot::new());
+) -> Result<Vec<Id>, ResolveError> {
+    let mut citations = Citations::new(source);
+    Ok(settle(version, conflict, &agreed, &mut citations)?.winner_ids(agreed))
+}
+
+/// As [`resolve_conflict`], where the states were compared but nothing behind them was: `shared` are the events
+/// that all states have, `disputed` for each state its events under all other keys.
+pub fn resolve_disputed<Id: Copy + Eq + Hash + Ord>(
+    version: RoomVersion,
+    shared: impl IntoIterator<Item = Id>,
+    disputed: &[Vec<Id>],
+    agreed: impl Fn(&str, &str) -> Option<Id>,
+    source: &impl ResolutionSource<Id>,
+) -> Result<Vec<Id>, ResolveError> {
+    let mut citations = Citations::new(source);
+    let conflict = Conflict::walk(version, shared, disputed, &mut citations)?;
+    Ok(settle(version, &conflict, &agreed, &mut citations)?.winner_ids(agreed))
+}
+
+/// What the algorithm came to.
+struct Settled<'c, 's, Id, S> {
+    loader: Loader<'c, 's, Id, S>,
+    state: State,
+    /// How many of the loaded events are disputed; they come first.
+    disputed: usize,
+    /// How many are in the full conflicted set; they come before all others.
+    full: usize,
+}
+
+impl<Id: Copy + Eq + Hash + Ord, S: ResolutionSource<Id>> Settled<'_, '_, Id, S> {
+    /// The events of the resolved state, without those under agreed keys.
+    fn winners(&self, agreed: impl Fn(&str, &str) -> Option<Id>) -> impl Iterator<Item = usize> {
+        (0..self.full).filter(move |&event| {
+            let key = self.loader.loaded.events[event].key;
+            let (kind, state_key) = self.loader.loaded.keys.name(key);
+            // A disputed event's key is not agreed; of what lies behind the dispute, one must look.
+            self.state.get(key) == Some(event) && (event < self.disputed || agreed(kind, state_key).is_none())
+        })
     }
 
+    fn winner_ids(&self, agreed: impl Fn(&str, &str) -> Option<Id>) -> Vec<Id> {
+        self.winners(agreed).map(|winner| self.loader.id(winner)).collect()
+    }
+}
+
+/// The algorithm.
+fn settle<'c, 's, Id: Copy + Eq + Hash + Ord, S: ResolutionSource<Id>>(
+    version: RoomVersion,
+    conflict: &Conflict<Id>,
+    agreed: impl Fn(&str, &str) -> Option<Id>,
+    citations: &'c mut Citations<'s, Id, S>,
+) -> Result<Settled<'c, 's, Id, S>, ResolveError> {
+    let algorithm = version.rules().state_res.v2_rules().ok_or(ResolveError::Unsupported { version })?;
+
     // The full conflicted set, with what each of its events cites.
-    let mut loader = Loader::new(version, source);
-    let members: BTreeSet<Id> = [&conflict.disputed, &conflict.difference, &conflict.subgraph]
-        .into_iter()
-        .flatten()
-        .copied()
-        .collect();
-    let mut full = Vec::with_capacity(members.len());
-    for id in members {
-        let event = loader.load(id)?;
+    let behind = conflict.difference.iter().chain(&conflict.subgraph).copied();
+    let mut loader = Loader::new(version, citations, conflict.disputed.iter().copied())?;
+    let disputed = loader.loaded.events.len();
+    for id in behind {
+        loader.load(id)?;
+    }
+    let full: Vec<usize> = (0..loader.loaded.events.len()).collect();
+    for &event in &full {
         loader.link(event)?;
-        full.push(event);
     }
     loader.find_create(&full)?;
 
@@ -142,25 +189,13 @@ pub fn resolve_conflict<Id: Copy + Eq + Hash + Ord>(
     iterative::apply(&loader.loaded, &powers, &mut state);
 
     // 3. and 4.: all others, in the order of the power levels that they rest on.
-    let mut is_left = vec![false; loader.loaded.events.len()];
-    full.iter().for_each(|event| is_left[*event] = true);
+    let mut is_left = vec![true; full.len()];
     powers.iter().for_each(|event| is_left[*event] = false);
     let left: Vec<usize> = full.iter().copied().filter(|event| is_left[*event]).collect();
     let left = mainline::sort(&mut loader, state.get(KeyNo::POWER_LEVELS), left)?;
     iterative::apply(&loader.loaded, &left, &mut state);
 
-    // 5. of it all, what is not overruled by agreement.
-    let mut resolved = StateSnapshot::new();
-    for &event in &full {
-        let (id, key) = (loader.ids[event], loader.loaded.events[event].key);
-        let (kind, state_key) = loader.loaded.keys.name(key);
-        if let Some(winner) = state.get(key)
-            && (conflict.disputed.contains(&id) || agreed(kind, state_key).is_none())
-        {
-            resolved.insert((kind.to_owned(), state_key.to_owned()), loader.ids[winner]);
-        }
-    }
-    Ok(resolved)
+    Ok(Settled { loader, state, full: full.len(), disputed })
 }
 
 /// Why the citations of an event could not be told.
@@ -176,7 +211,7 @@ fn missing_citation<Id: Copy>(source: &impl ResolutionSource<Id>, id: Id) -> Res
 /// Puts the agreed events into the state under every key that the rules may ask for.
 fn fill<Id: Copy + Eq + Hash + Ord>(
     state: &mut State,
-    loader: &mut Loader<'_, Id, impl ResolutionSource<Id>>,
+    loader: &mut Loader<'_, '_, Id, impl ResolutionSource<Id>>,
     agreed: &impl Fn(&str, &str) -> Option<Id>,
 ) -> Result<(), ResolveError> {
     for key in loader.loaded.keys.all() {

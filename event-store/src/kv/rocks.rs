@@ -47,7 +47,7 @@ enum Job {
 /// A RocksDB folder, opened for this process alone.
 pub struct RocksEngine {
     db: Arc<DB>,
-    /// Present until the engine is dropped.
+    /// Present until the engine is dropped, and not where it only reads.
     writer: Option<Writer>,
 }
 
@@ -90,6 +90,26 @@ impl RocksEngine {
         let families = Family::ALL
             .map(|family| ColumnFamilyDescriptor::new(family.name(), family_options(family, &cache, tuning)));
         let db = Arc::new(DB::open_cf_descriptors(&options, folder, families).map_err(engine_error)?);
+        Self::with_writer(db)
+    }
+
+    /// Opens the store in `folder` to look at it: nothing in the folder is written, whether or not it is open
+    /// elsewhere. RocksDB keeps its diary in `diary`.
+    ///
+    /// # Errors
+    /// [`KvError::Engine`] when it cannot be opened.
+    pub fn open_read_only(folder: &Path, diary: &Path, tuning: RocksTuning) -> Result<Self, KvError> {
+        let mut options = Options::default();
+        options.set_max_open_files(512);
+        options.set_db_log_dir(diary);
+        let cache = Cache::new_lru_cache(tuning.block_cache_bytes);
+        let families = Family::ALL
+            .map(|family| ColumnFamilyDescriptor::new(family.name(), family_options(family, &cache, tuning)));
+        let db = DB::open_cf_descriptors_read_only(&options, folder, families, false);
+        Ok(Self { db: Arc::new(db.map_err(engine_error)?), writer: None })
+    }
+
+    fn with_writer(db: Arc<DB>) -> Result<Self, KvError> {
         let (jobs, queue) = std::sync::mpsc::channel();
         let writer = Arc::clone(&db);
         let thread = thread::Builder::new()
@@ -123,7 +143,7 @@ impl RocksEngine {
         Box::pin(async move {
             match (sent, result.await) {
                 (true, Ok(result)) => result,
-                _ => Err(KvError::Engine("the writer thread has ended".into())),
+                _ => Err(KvError::Engine("this store is not open for writing".into())),
             }
         })
     }

@@ -18,6 +18,8 @@ use crate::{
 #[must_use]
 pub fn tables() -> Vec<TableInfo> {
     vec![
+        TableInfo::of::<ProfileFields>(),
+        TableInfo::of::<SecondFactors>(),
         TableInfo::of::<AccountRows>(),
         TableInfo::of::<Emails>(),
         TableInfo::of::<Devices>(),
@@ -26,7 +28,6 @@ pub fn tables() -> Vec<TableInfo> {
         TableInfo::of::<RefreshTokens>(),
         TableInfo::of::<FirstAccount>(),
         TableInfo::of::<Profiles>(),
-        TableInfo::of::<ProfileFields>(),
         TableInfo::of::<AccountData>(),
         TableInfo::of::<Filters>(),
         TableInfo::of::<Applications>(),

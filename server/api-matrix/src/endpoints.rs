@@ -32,6 +32,7 @@ pub(crate) mod state;
 pub(crate) mod synapse_register;
 pub(crate) mod sync;
 pub(crate) mod tags;
+pub(crate) mod threads;
 pub(crate) mod threepids;
 pub(crate) mod timestamp;
 pub(crate) mod typing;

@@ -179,6 +179,7 @@ impl From<Rejection> for ApiError {
             Rejection::FieldTooLong { .. } | Rejection::TooMany { .. } => {
                 (StatusCode::BAD_REQUEST, "M_INVALID_PARAM")
             }
+            Rejection::ThreadExists => (StatusCode::BAD_REQUEST, "M_INVALID_PARAM"),
             Rejection::Moderation(ModerationRefusal::SlowMode { .. }) => {
                 (StatusCode::TOO_MANY_REQUESTS, "M_LIMIT_EXCEEDED")
             }
@@ -358,6 +359,7 @@ mod tests {
             Rejection::BadField { field: "f", problem: text() },
             Rejection::EventTooLarge { bytes: 70_000, limit: 65_536 },
             Rejection::FieldTooLong { field: "f", bytes: 300, limit: 255 },
+            Rejection::ThreadExists,
             Rejection::DuplicateReaction,
             Rejection::Moderation(ModerationRefusal::UnknownBan),
             Rejection::Moderation(ModerationRefusal::NobodyBanned),

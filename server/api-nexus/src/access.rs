@@ -31,9 +31,25 @@ impl Objects {
         wanted: Permissions,
     ) -> Result<Channel, ApiError> {
         let unknown = ApiError::Unknown(Unknown::Channel);
-        let Some(SnowflakeRow::Room(room)) = self.views.lookup(id).await? else { return Err(unknown) };
-        let channel = self.views.channel(room).await?.ok_or(unknown)?;
+        let (room, thread) = match self.views.lookup(id).await? {
+            Some(SnowflakeRow::Room(room)) => (room, None),
+            // A thread has the id of the message that it hangs on.
+            Some(SnowflakeRow::Message(place)) => {
+                let thread = self.views.thread(place.room, place.event).await?;
+                (place.room, Some(thread.ok_or(unknown.clone())?))
+            }
+            _ => return Err(unknown),
+        };
+        let mut channel = self.views.channel(room).await?.ok_or(unknown)?;
         let held = self.views.permissions(channel.guild, Some(room), user).await?;
+        let mut wanted = wanted;
+        if let Some(thread) = thread {
+            channel = Self::as_channel(channel, thread);
+            if wanted.contains(Permissions::SEND_MESSAGES) {
+                let in_thread = Permissions::SEND_MESSAGES_IN_THREADS;
+                wanted = wanted.without(Permissions::SEND_MESSAGES).with(in_thread);
+            }
+        }
         if !held.contains(Permissions::VIEW_CHANNEL) {
             Err(ApiError::MissingAccess)
         } else if held.contains(wanted) {
@@ -45,7 +61,15 @@ impl Objects {
 
     /// A message of a channel.
     pub(crate) async fn message_of(&self, channel: &Channel, id: Snowflake) -> Result<Message, ApiError> {
-        self.views.message(channel.room, id).await?.ok_or(ApiError::Unknown(Unknown::Message))
+        let unknown = ApiError::Unknown(Unknown::Message);
+        let message = self.views.message(channel.room, id).await?.ok_or(unknown.clone())?;
+        let is_here = match &channel.thread {
+            // The message that a thread hangs on can be read in both.
+            Some(thread) if thread.id == id => true,
+            Some(thread) => self.views.thread_of(&message.event).await? == Some(thread.root),
+            None => self.views.thread_of(&message.event).await?.is_none(),
+        };
+        if is_here { Ok(message) } else { Err(unknown) }
     }
 
     /// The user with this id.

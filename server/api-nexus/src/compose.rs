@@ -7,9 +7,12 @@
 
 use std::collections::BTreeMap;
 
-use nexus_event_store::{Snowflake, UserNo, rows::SnowflakeRow};
+use nexus_event_store::{
+    Snowflake, UserNo,
+    rows::{EventPlace, SnowflakeRow},
+};
 use nexus_rooms::TxnKey;
-use nexus_views::{Channel, Message, Permissions};
+use nexus_views::{Channel, Message, Permissions, Thread};
 use ruma::{CanonicalJsonObject, CanonicalJsonValue};
 use serde_json::{Map, Value, json};
 
@@ -73,7 +76,36 @@ impl Objects {
             let target = json!({ "m.in_reply_to": { "event_id": answered.event.pdu.event_id() } });
             object.insert("m.relates_to".to_owned(), target);
         }
+        if let Some(thread) = &channel.thread {
+            let relates = self.thread_relation(channel, thread, answered).await?;
+            object.insert("m.relates_to".to_owned(), relates);
+        }
         canonical(object)
+    }
+
+    /// `m.thread`, with an answer to the newest message for clients that know no threads.
+    async fn thread_relation(
+        &self,
+        channel: &Channel,
+        thread: &Thread,
+        answered: Option<&Message>,
+    ) -> Result<Value, ApiError> {
+        let root = EventPlace { room: channel.room, event: thread.root };
+        let root_id = self.views.event(root).await?.pdu.event_id().to_owned();
+        let to = match (answered, thread.last_message_id) {
+            (Some(answered), _) => answered.event.pdu.event_id().to_owned(),
+            (None, Some(newest)) => match self.views.message(channel.room, newest).await? {
+                Some(newest) => newest.event.pdu.event_id().to_owned(),
+                None => root_id.clone(),
+            },
+            (None, None) => root_id.clone(),
+        };
+        Ok(json!({
+            "rel_type": "m.thread",
+            "event_id": root_id,
+            "is_falling_back": answered.is_none(),
+            "m.in_reply_to": { "event_id": to },
+        }))
     }
 
     /// The content of an edit of `message`: what `form` does not name stays. `attachments` are all that it has then.

@@ -2,11 +2,14 @@
 
 pub(crate) mod applications;
 pub(crate) mod attachments;
+pub(crate) mod audit_logs;
 pub(crate) mod auth;
 pub(crate) mod bans;
+pub(crate) mod bulk_delete;
 pub(crate) mod channels;
 pub(crate) mod directory;
 pub(crate) mod gateway_address;
+pub(crate) mod guild_preview;
 pub(crate) mod guilds;
 pub(crate) mod invites;
 pub(crate) mod join;
@@ -16,9 +19,12 @@ pub(crate) mod messages;
 pub(crate) mod mfa;
 pub(crate) mod oauth2;
 pub(crate) mod overwrites;
+pub(crate) mod pins;
 pub(crate) mod reactions;
+pub(crate) mod read_states;
 pub(crate) mod roles;
 pub(crate) mod rooms;
 pub(crate) mod sessions;
+pub(crate) mod threads;
 pub(crate) mod typing;
 pub(crate) mod users;

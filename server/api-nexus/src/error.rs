@@ -89,6 +89,10 @@ pub(crate) enum ApiError {
     NotInVoice,
     /// Only the author may do this.
     NotTheAuthor,
+    /// Messages that are too old to be deleted at once.
+    TooOld,
+    /// The message has a thread already.
+    ThreadExists,
     /// A message without anything in it.
     EmptyMessage,
     /// Messages cannot be sent there.
@@ -167,6 +171,12 @@ impl ApiError {
             Self::InvalidRole => (S::BAD_REQUEST, 50028, "Invalid Role"),
             Self::NotInVoice => (S::BAD_REQUEST, 40032, "Target user is not connected to voice."),
             Self::NotTheAuthor => (S::FORBIDDEN, 50005, "Cannot edit a message authored by another user"),
+            Self::TooOld => {
+                (S::BAD_REQUEST, 50034, "You can only bulk delete messages that are under 14 days old.")
+            }
+            Self::ThreadExists => {
+                (S::BAD_REQUEST, 160_004, "A thread has already been created for this message")
+            }
             Self::EmptyMessage => (S::BAD_REQUEST, 50006, "Cannot send an empty message"),
             Self::NotATextChannel => (S::BAD_REQUEST, 50008, "Cannot send messages in a non-text channel"),
             Self::NobodyBanned => (S::BAD_REQUEST, 500_000, "Failed to ban users"),
@@ -222,6 +232,7 @@ const WRONG_LOGIN: &str = "Login or password is invalid.";
 fn too_many(what: &str, limit: usize) -> (StatusCode, u32, String) {
     let code = match what {
         "guilds" => 30001,
+        "pins" => 30003,
         "roles" => 30005,
         "reactions" => 30010,
         "channels" => 30013,
@@ -368,6 +379,7 @@ impl From<Rejection> for ApiError {
                 "BASE_TYPE_MAX_LENGTH",
                 &format!("Has {bytes} bytes, which is too many."),
             ),
+            Rejection::ThreadExists => Self::ThreadExists,
             Rejection::DuplicateReaction => {
                 Self::Conflict("You have already reacted with this emoji".to_owned())
             }

@@ -35,6 +35,7 @@ mod resolve;
 mod session;
 mod socket;
 mod typing;
+mod votes;
 
 pub(crate) use announcements::Announcement;
 pub(crate) use intents::Intents;

@@ -29,6 +29,8 @@ mod snowflake;
 #[cfg(test)]
 mod test_server;
 mod text;
+#[cfg(test)]
+mod view_tests;
 
 pub use api::{NexusApi, NexusConfig};
 pub use router::router;

@@ -29,6 +29,10 @@ pub(crate) struct Content {
     pub(crate) attachments: Vec<Attachment>,
     /// Discord's message flags.
     pub(crate) flags: u64,
+    /// Whether it does no more than begin a thread.
+    pub(crate) starts_thread: bool,
+    /// Role ids that are pinged.
+    pub(crate) mention_roles: Vec<String>,
 }
 
 /// A message or sticker that nobody can read here says so by being empty.
@@ -60,6 +64,8 @@ fn parse(original: &Value, edited: Option<&Value>) -> Content {
         components: list(&current["nexus.components"]),
         attachments: attachment::read(current),
         flags: current["nexus.flags"].as_u64().unwrap_or(0),
+        starts_thread: original["nexus.thread_start"].as_bool().unwrap_or(false),
+        mention_roles: strings(&current["nexus.mention_roles"]),
     }
 }
 

@@ -14,12 +14,16 @@ use std::sync::Arc;
 use crate::error::ApiError;
 
 pub(crate) mod application;
+pub(crate) mod audit;
 pub(crate) mod channel;
 pub(crate) mod guild;
 pub(crate) mod invite;
 pub(crate) mod member;
 pub(crate) mod message;
+pub(crate) mod poll;
+pub(crate) mod read_state;
 pub(crate) mod role;
+pub(crate) mod thread;
 pub(crate) mod user;
 
 /// What objects are built from. Cheap to clone.

@@ -11,9 +11,9 @@ use axum::{
 use crate::{
     api::NexusApi,
     endpoints::{
-        applications, attachments, auth, bans, channels, directory, gateway_address, guilds, invites, join,
-        member_changes, members, messages, mfa, oauth2, overwrites, reactions, roles, rooms, sessions,
-        typing, users,
+        applications, attachments, audit_logs, auth, bans, bulk_delete, channels, directory, gateway_address,
+        guild_preview, guilds, invites, join, member_changes, members, messages, mfa, oauth2, overwrites,
+        pins, reactions, read_states, roles, rooms, sessions, threads, typing, users,
     },
     error::ApiError,
     gateway, limits,
@@ -37,7 +37,13 @@ pub fn router(api: NexusApi) -> Router {
 }
 
 fn calls() -> Router<NexusApi> {
-    Router::new().merge(account_calls()).merge(guild_calls()).merge(channel_calls()).merge(message_calls())
+    Router::new()
+        .merge(account_calls())
+        .merge(guild_calls())
+        .merge(channel_calls())
+        .merge(message_calls())
+        .merge(thread_calls())
+        .merge(pin_calls())
 }
 
 fn account_calls() -> Router<NexusApi> {
@@ -101,6 +107,9 @@ fn guild_calls() -> Router<NexusApi> {
             "/guilds/{guild_id}/roles/{role_id}",
             get(roles::get).patch(roles::patch).delete(roles::delete),
         )
+        .route("/guilds/{guild_id}/preview", get(guild_preview::get))
+        .route("/guilds/{guild_id}/audit-logs", get(audit_logs::list))
+        .route("/guilds/{guild_id}/threads/active", get(threads::active))
         .route("/guilds/{guild_id}/invites", get(guilds::invites))
         .route("/rooms/{room_id}", get(rooms::get))
 }
@@ -131,6 +140,33 @@ fn message_calls() -> Router<NexusApi> {
         )
         // Files have their own bound, which the operator sets; everything else is bounded where it is read.
         .layer(DefaultBodyLimit::disable())
+}
+
+fn thread_calls() -> Router<NexusApi> {
+    const MEMBERS: &str = "/channels/{channel_id}/thread-members";
+    const ARCHIVED: &str = "/channels/{channel_id}/threads/archived";
+    Router::new()
+        .route("/channels/{channel_id}/threads", post(threads::create))
+        .route("/channels/{channel_id}/messages/{message_id}/threads", post(threads::create_on_message))
+        .route(&format!("{ARCHIVED}/public"), get(threads::archived))
+        .route(&format!("{ARCHIVED}/private"), get(threads::archived_private))
+        .route("/channels/{channel_id}/users/@me/threads/archived/private", get(threads::archived_private))
+        .route(MEMBERS, get(threads::members))
+        .route(
+            &format!("{MEMBERS}/{{user_id}}"),
+            get(threads::member).put(threads::add_member).delete(threads::remove_member),
+        )
+}
+
+fn pin_calls() -> Router<NexusApi> {
+    Router::new()
+        .route("/channels/{channel_id}/pins", get(pins::old_list))
+        .route("/channels/{channel_id}/pins/{message_id}", put(pins::add).delete(pins::remove))
+        .route("/channels/{channel_id}/messages/pins", get(pins::list))
+        .route("/channels/{channel_id}/messages/pins/{message_id}", put(pins::add).delete(pins::remove))
+        .route("/channels/{channel_id}/messages/bulk-delete", post(bulk_delete::delete))
+        .route("/channels/{channel_id}/messages/{message_id}/ack", post(read_states::ack))
+        .route("/read-states/ack-bulk", post(read_states::ack_several))
 }
 
 async fn no_such_path() -> ApiError {

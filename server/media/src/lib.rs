@@ -17,6 +17,7 @@ mod list;
 mod picture;
 pub mod reply;
 mod reserve;
+pub mod table_list;
 pub mod tables;
 mod thumbnail;
 mod upload;

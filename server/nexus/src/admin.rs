@@ -9,16 +9,23 @@ use std::{
 };
 
 use anyhow::{Context as _, Result, bail};
+use indicatif::ProgressBar;
 use nexus_admin::{Client, ClientError};
+use nexus_maintenance::backup::Manifest;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::{Value, json};
 use tokio::runtime::Builder;
 
 use crate::{
-    cli::{AdminArguments, AdminCommand, MediaCommand, RoomsCommand, TokensCommand, UsersCommand},
+    cli::{
+        AdminArguments, AdminCommand, BackupArguments, MediaCommand, RoomsCommand, TokensCommand,
+        UsersCommand,
+    },
     config,
+    maintenance::{bar, describe},
 };
 
+pub(crate) mod jobs;
 mod show;
 
 /// The server was asked and said no, or failed.
@@ -56,6 +63,34 @@ pub(crate) fn run(config_file: &Path, arguments: &AdminArguments) -> Result<()> 
     })?;
     let text = if arguments.json { answer.to_string() } else { text };
     writeln!(std::io::stdout(), "{text}").context("write to standard output")
+}
+
+/// `nexus backup create DIR`.
+pub(crate) fn create_backup(config_file: &Path, arguments: &BackupArguments) -> Result<()> {
+    let client = client(config_file)?;
+    // The server has another working folder.
+    let folder = std::path::absolute(&arguments.folder).context("find the folder for the backup")?;
+    let made = long_call(&client, "/backup", &json!({ "folder": folder }), bar("backing up", 0, "bytes"))?;
+    let manifest: Manifest =
+        serde_json::from_value(made["manifest"].clone()).context("read the server's answer")?;
+    let text = if arguments.json { made.to_string() } else { describe(&manifest, &folder) };
+    writeln!(std::io::stdout(), "{text}").context("write to standard output")
+}
+
+/// Makes a call that tells how far it is; its last line.
+fn long_call(client: &Client, path: &str, body: &Value, bar: ProgressBar) -> Result<Value> {
+    let runtime = Builder::new_current_thread().enable_all().build().context("start the runtime")?;
+    let mut last = Value::Null;
+    let called = runtime.block_on(client.lines(path, body, |line| {
+        if let Some(done) = line["done"].as_u64() {
+            bar.set_length(line["total"].as_u64().unwrap_or(done));
+            bar.set_position(done);
+        }
+        last = line;
+    }));
+    bar.finish_and_clear();
+    outcome(called)?;
+    Ok(last)
 }
 
 /// The server's answer, and the same for people.
@@ -172,6 +207,12 @@ async fn rooms(client: &Client, command: &RoomsCommand) -> Answer {
             let rooms = all(client, "rooms").await?;
             let text = show::rooms(&rooms);
             (Value::Array(rooms), text)
+        }
+        RoomsCommand::Purge { room } => {
+            let mut last = Value::Null;
+            outcome(client.lines("/rooms/purge", &json!({ "room": room }), |line| last = line).await)?;
+            let text = format!("{room} is purged: {} events, {} rows.", last["events"], last["rows"]);
+            (last, text)
         }
         RoomsCommand::Show { room } => {
             let answer = outcome(client.get(&format!("/rooms/{}", encoded(room))).await)?;

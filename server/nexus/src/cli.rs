@@ -29,6 +29,41 @@ pub(crate) enum Command {
     /// Look after the views, with the server stopped.
     #[command(subcommand)]
     Views(ViewsCommand),
+    /// Look after the log of record, with the server stopped.
+    #[command(subcommand)]
+    Log(LogCommand),
+    /// Copies of a server.
+    #[command(subcommand)]
+    Backup(BackupCommand),
+}
+
+/// What to do with the log.
+#[derive(Debug, Subcommand)]
+pub(crate) enum LogCommand {
+    /// Check every hash, signature and index.
+    Verify(OutputArguments),
+}
+
+/// What to do with backups.
+#[derive(Debug, Subcommand)]
+pub(crate) enum BackupCommand {
+    /// Make one of the running server.
+    Create(BackupArguments),
+    /// Check that one is whole and sound.
+    Verify(BackupArguments),
+    /// Make a data folder of one, with the server stopped.
+    Restore(BackupArguments),
+}
+
+/// Which backup.
+#[derive(Debug, Args)]
+pub(crate) struct BackupArguments {
+    /// The backup's folder.
+    #[arg(value_name = "DIR")]
+    pub(crate) folder: PathBuf,
+    /// One JSON object on standard output instead of a sentence.
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 /// Arguments of `nexus admin`.
@@ -81,7 +116,14 @@ mod tests {
         assert_eq!(parse("nexus --config x serve").unwrap().config, PathBuf::from("x"));
         let reset = parse("nexus admin users reset-password @ada:example.org --json").unwrap().command;
         assert!(matches!(reset, Command::Admin(AdminArguments { json: true, .. })));
-        for wrong in ["nexus", "nexus serve --fast", "nexus backup"] {
+        let verify = parse("nexus log verify").unwrap().command;
+        assert!(matches!(verify, Command::Log(LogCommand::Verify(OutputArguments { json: false }))));
+        let Command::Backup(BackupCommand::Create(create)) = parse("nexus backup create /b").unwrap().command
+        else {
+            panic!("not understood");
+        };
+        assert_eq!(create.folder, PathBuf::from("/b"));
+        for wrong in ["nexus", "nexus serve --fast", "nexus backup", "nexus backup restore"] {
             assert_eq!(parse(wrong).unwrap_err().exit_code(), 2, "{wrong}");
         }
     }

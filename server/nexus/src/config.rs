@@ -18,7 +18,7 @@ use serde::{Deserialize, Serialize};
 mod load;
 mod values;
 
-pub(crate) use load::{Loaded, load};
+pub(crate) use load::{Loaded, load, load_beside};
 pub(crate) use values::{ListenAddress, Network, PublicUrl, Secret};
 
 /// The whole file.

@@ -7,7 +7,7 @@ use std::process::ExitCode;
 
 use clap::Parser as _;
 
-use crate::cli::{Cli, Command, ViewsCommand};
+use crate::cli::{BackupCommand, Cli, Command, LogCommand, ViewsCommand};
 
 mod account_page;
 mod admin;
@@ -41,12 +41,17 @@ fn main() -> ExitCode {
         Command::Serve(arguments) => serve::run(&cli.config, arguments),
         Command::Admin(arguments) => admin::run(&cli.config, arguments),
         Command::Views(ViewsCommand::Rebuild(output)) => maintenance::rebuild_views(&cli.config, *output),
+        Command::Log(LogCommand::Verify(output)) => maintenance::log_verify(&cli.config, *output),
+        Command::Backup(BackupCommand::Create(backup)) => admin::create_backup(&cli.config, backup),
+        Command::Backup(BackupCommand::Verify(backup)) => maintenance::verify_backup(backup),
+        Command::Backup(BackupCommand::Restore(backup)) => maintenance::restore_backup(&cli.config, backup),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             complain(&error);
-            ExitCode::from(if error.is::<admin::Refused>() { FOUND_A_PROBLEM } else { COULD_NOT_RUN })
+            let ran = error.is::<admin::Refused>() || error.is::<maintenance::FoundProblems>();
+            ExitCode::from(if ran { FOUND_A_PROBLEM } else { COULD_NOT_RUN })
         }
     }
 }

@@ -6,9 +6,16 @@ use std::{io::Write as _, path::Path};
 
 use anyhow::{Context as _, Result};
 use indicatif::{ProgressBar, ProgressStyle};
+use nexus_event_store::world::World;
 use nexus_views::rebuild::{RebuildProgress, rebuild};
 use serde_json::json;
 use tokio::runtime::{Builder, Handle};
+
+mod backups;
+mod log_verify;
+
+pub(crate) use backups::{describe, restore as restore_backup, verify as verify_backup};
+pub(crate) use log_verify::log_verify;
 
 use crate::{cli::OutputArguments, config, logging, wiring, world};
 
@@ -38,6 +45,26 @@ pub(crate) fn rebuild_views(config_file: &Path, output: OutputArguments) -> Resu
         };
         writeln!(std::io::stdout(), "{report}").context("write to standard output")
     })
+}
+
+/// A check ran and found something: exit code 1.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub(crate) struct FoundProblems(pub(crate) String);
+
+/// Runs `work` on a runtime of its own with the system's world.
+fn in_runtime<T>(work: impl AsyncFnOnce(World) -> Result<T>) -> Result<T> {
+    let runtime = Builder::new_multi_thread().enable_all().build().context("start the runtime")?;
+    runtime.block_on(async { work(world::system(Handle::current())?).await })
+}
+
+/// A progress bar, drawn only where somebody is looking at a terminal.
+pub(crate) fn bar(what: &'static str, total: u64, unit: &str) -> ProgressBar {
+    let style =
+        ProgressStyle::with_template(&format!("{{msg}} {{wide_bar}} {{pos}}/{{len}} {unit}, {{eta}} left"));
+    ProgressBar::new(total)
+        .with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
+        .with_message(what)
 }
 
 fn style() -> ProgressStyle {

@@ -6,9 +6,10 @@
 
 use std::{io::Write as _, net::SocketAddr, path::Path, sync::Arc};
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, bail};
 use nexus_admin::AdminSocket;
 use nexus_federation::ServerKeys;
+use nexus_maintenance::backup::{Source, unfinished_restore};
 use tokio::{
     runtime::{Builder, Handle},
     signal::unix::{Signal, SignalKind, signal},
@@ -16,6 +17,7 @@ use tokio::{
 };
 
 use crate::{
+    admin::jobs::{self, JobParts},
     cli::ServeArguments,
     config::{self, Config, Loaded, PublicUrl},
     first_run::FirstRun,
@@ -50,6 +52,10 @@ async fn serve(loaded: &Loaded) -> Result<()> {
     let config = &loaded.config;
     let world = world::system(Handle::current())?;
     let stop = Stop::install()?;
+    if unfinished_restore(&config.data_dir) {
+        let folder = config.data_dir.display();
+        bail!("{folder}: a restore was begun here and not finished; run `nexus backup restore` again");
+    }
     let known_key = ServerKeys::load(&config.data_dir.join(KEY_FILE), &config.server_name)?;
     let listener = listener::bind(config.http.listen).await?;
     let bound = listener.local_addr().context("read the address that was bound")?;
@@ -76,7 +82,17 @@ async fn serve(loaded: &Loaded) -> Result<()> {
     first_run.config_file(loaded)?;
     first_run.keep();
     let admin_closed = closed(closing.subscribe());
-    world.spawn("admin socket", admin.serve(parts.admin_api.clone(), admin_closed));
+    let jobs = jobs::routes(JobParts {
+        store: parts.store.clone(),
+        views: parts.views.clone(),
+        source: Source {
+            data_dir: config.data_dir.clone(),
+            config_file: Some(loaded.file.clone()),
+            server_name: config.server_name.to_string(),
+            program: env!("CARGO_PKG_VERSION").to_owned(),
+        },
+    });
+    world.spawn("admin socket", admin.serve(parts.admin_api.clone().merge(jobs), admin_closed));
     let routers = wiring::routers(parts, &ground);
     drop(ground);
 

@@ -3,7 +3,11 @@
 //! This is the one place that knows which part takes what. **Invariant**: each constructor gets exactly
 //! what it uses; nothing here decides anything at run time.
 
-use std::{io::Write as _, path::Path, sync::Arc};
+use std::{
+    io::Write as _,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use anyhow::{Context as _, Result, anyhow};
 use axum::{Router, http::HeaderMap, routing::get};
@@ -22,6 +26,7 @@ use nexus_event_store::{
 };
 use nexus_federation::ServerKeys;
 use nexus_mail::SmtpMail;
+use nexus_maintenance::purge;
 use nexus_media::{Blobs, Media, MediaConfig, S3Bucket};
 use nexus_rate_limits::RateLimits;
 use nexus_rooms::{Rooms, RoomsConfig};
@@ -42,7 +47,7 @@ use crate::{
 };
 
 /// The store's folder inside `data_dir`.
-const STORE_FOLDER: &str = "store";
+pub(crate) const STORE_FOLDER: &str = nexus_maintenance::backup::STORE_FOLDER;
 /// The folder of uploaded files, where there is no bucket for them.
 const MEDIA_FOLDER: &str = "media";
 
@@ -68,6 +73,7 @@ pub(crate) struct Parts {
     /// The page that links in mails lead to.
     pub(crate) account_page: Router,
     pub(crate) store: Store,
+    pub(crate) views: Views,
 }
 
 /// Opens the store and builds every part on it.
@@ -92,6 +98,8 @@ pub(crate) async fn build(ground: &Ground<'_>) -> Result<Parts> {
     views.hide_from_newcomers(accounts.erased().await.context("read the accounts")?);
     accounts.start_mail();
     let account_page = account_page::routes(accounts.clone(), limits.clone());
+    resume_purges(&views, ground.world);
+    let shown = views.clone();
     ground.metrics.register_jobs(rooms.job_statistics());
     rooms.start_jobs();
     let media = media(ground, &store).await?;
@@ -115,6 +123,7 @@ pub(crate) async fn build(ground: &Ground<'_>) -> Result<Parts> {
         admin_api,
         account_page,
         store,
+        views: shown,
     })
 }
 
@@ -140,6 +149,16 @@ async fn media(ground: &Ground<'_>, store: &Store) -> Result<Media> {
         tracing::warn!(%error, "what interrupted uploads left could not be removed; the next start tries again");
     }
     Ok(media)
+}
+
+/// Goes on with what a stop interrupted, beside serving.
+fn resume_purges(views: &Views, world: &World) {
+    let views = views.clone();
+    world.spawn("resumed purges", async move {
+        if let Err(error) = purge::resume(views.store(), views.caches(), &mut |_| {}).await {
+            tracing::error!(%error, "a room's purge cannot go on");
+        }
+    });
 }
 
 /// The accounts; off loopback the first of them needs a token that only the operator sees.
@@ -216,20 +235,41 @@ async fn open_store(ground: &Ground<'_>) -> Result<Store> {
 
 /// Opens the store in `folder` for this process alone.
 async fn open(folder: &Path, world: &World) -> Result<Store> {
-    let engine =
-        RocksEngine::open(folder, RocksTuning::default()).map_err(|error| unusable(folder, &error))?;
+    let engine = open_engine(folder)?;
     upgrade_if_older(folder, &engine).await?;
     Store::open(Arc::new(engine), world.clone(), Arc::new(abort))
         .await
         .map_err(|error| refusal(folder, error))
 }
 
+/// Opens the files of an existing store for this process alone.
+pub(crate) fn open_engine(folder: &Path) -> Result<RocksEngine> {
+    RocksEngine::open(folder, RocksTuning::default()).map_err(|error| unusable(folder, &error))
+}
+
+/// Whether a store that does not open is there, nobody has it open, and so it is damaged.
+pub(crate) fn is_damage(folder: &Path, error: &anyhow::Error) -> bool {
+    folder.is_dir() && !error.to_string().contains("server is running")
+}
+
+/// For commands that would take the store from under a server.
+pub(crate) fn refuse_running(folder: &Path) -> Result<()> {
+    match folder.is_dir().then(|| open_engine(folder)) {
+        Some(Err(error)) if !is_damage(folder, &error) => Err(error),
+        // No store, one that nobody has open, or a damaged one: the command itself says what it thinks of it.
+        _ => Ok(()),
+    }
+}
+
+/// The store's folder, which must be there.
+pub(crate) fn existing_store(config: &Config) -> Result<PathBuf> {
+    let folder = config.data_dir.join(STORE_FOLDER);
+    if folder.is_dir() { Ok(folder) } else { Err(anyhow!("{}: there is no store", folder.display())) }
+}
+
 /// Opens the store of a stopped server.
 pub(crate) async fn open_stopped(config: &Config, world: &World) -> Result<Store> {
-    let folder = config.data_dir.join(STORE_FOLDER);
-    if !folder.is_dir() {
-        return Err(anyhow!("{}: there is no store", folder.display()));
-    }
+    let folder = existing_store(config)?;
     open(&folder, world).await
 }
 

@@ -12,6 +12,7 @@ use nexus_event_store::{
     catalogue::{
         EventPlaces, Events, Heads, RoomNumbers, RoomSnowflakes, Rooms as RoomTable, Snowflakes, Timeline,
     },
+    chains,
     codec::Text,
     event_id::EventIdKey,
     feed::Topic,
@@ -347,11 +348,16 @@ impl Decision<'_> {
                 let key = self.tx.intern_state_key(pdu.event_type(), state_key).await?;
                 let (root, nodes) = trie::apply(&self.tx, room, before, vec![(key, Some(no))]).await?;
                 self.tx.put_nodes(room, nodes);
+                chains::index(&self.tx, room, no, key, &auth).await?;
                 root
             }
             None => before,
         };
-        let snowflake = (pdu.state_key().is_none() && is_new_message(&pdu)).then(|| {
+        let is_shown = match pdu.state_key() {
+            Some(_) => self.is_pin_notice(room, before, &pdu).await?,
+            None => is_new_message(&pdu),
+        };
+        let snowflake = is_shown.then(|| {
             let last = self.open.get(&room).map_or(Snowflake::default(), |open| open.last_snowflake);
             self.tx.store().next_snowflake(last)
         });

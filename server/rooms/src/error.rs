@@ -71,6 +71,9 @@ pub enum Rejection {
         /// The limit.
         limit: usize,
     },
+    /// The message has a thread already.
+    #[error("there is a thread on that message already")]
+    ThreadExists,
     /// The actor has reacted so already.
     #[error("already reacted with that")]
     DuplicateReaction,

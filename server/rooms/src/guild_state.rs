@@ -11,7 +11,7 @@ use crate::content::object;
 const STEWARDS: i64 = 100;
 
 /// What anyone in a channel may send, listed one by one.
-const ORDINARY: [&str; 8] = [
+const ORDINARY: [&str; 11] = [
     "m.poll.end",
     "m.poll.response",
     "m.poll.start",
@@ -20,6 +20,9 @@ const ORDINARY: [&str; 8] = [
     "m.room.message",
     "m.room.redaction",
     "m.sticker",
+    "org.matrix.msc3381.poll.end",
+    "org.matrix.msc3381.poll.response",
+    "org.matrix.msc3381.poll.start",
 ];
 
 /// `m.room.power_levels` of a channel; `open` says whether @everyone may view it, and so invite.

@@ -11,7 +11,11 @@ use nexus_event_store::{
     event_id::EventIdKey,
     rows::{EventPlace, TransactionMark},
 };
-use nexus_views::{ChannelKind, Membership, Permissions, rows::Reactions};
+use nexus_views::{
+    ChannelKind, Membership, Permissions,
+    polls::{self, Polls},
+    rows::Reactions,
+};
 use ruma::{CanonicalJsonObject, CanonicalJsonValue, EventId, OwnedEventId, OwnedRoomId, RoomId, UserId};
 
 use crate::{
@@ -51,6 +55,10 @@ impl Rooms {
     /// allow it.
     pub async fn send(&self, actor: &Actor, event: SendEvent) -> Result<Sent, RoomsError> {
         if let Some(sent) = self.membership_by_state(actor, &event).await? {
+            return Ok(sent);
+        }
+        let kind = (event.event_type.as_str(), event.state_key.as_deref());
+        if let Some(sent) = self.pins_by_state(actor, &event.room, kind, &event.content).await? {
             return Ok(sent);
         }
         let room = self.known_room(&event.room).await?;
@@ -213,21 +221,25 @@ impl Send<'_> {
         let membership = decision.reader().membership(self.room, user).await?.map(|row| row.membership);
         let info = decision.reader().info(self.room).await?;
         if let Some(guild) = info.guild {
-            let held = decision.permissions(guild, Some(self.room), user).await?;
+            let thread = match self.event.state_key {
+                None => decision.thread_of_new(self.room, &self.event.content).await?,
+                Some(_) => None,
+            };
+            let place = (self.room, info.kind);
+            let held = decision.permissions_in(guild, place, thread.is_some(), user).await?;
             need(held, Permissions::VIEW_CHANNEL)?;
             if self.event.state_key.is_none() {
-                if info.kind == ChannelKind::Category {
-                    return Err(Rejection::NotTextChannel.into());
-                }
-                let wanted = self.wanted(decision).await?;
-                need(held, wanted)?;
-                // What makes a message; reactions and edits are not held up.
-                if wanted.contains(Permissions::SEND_MESSAGES) {
+                let is_message =
+                    self.need_to_write(decision, (user, held), info.kind, thread.is_some()).await?;
+                if is_message && thread.is_none() {
                     decision.pass_slow_mode(self.room, &info, user, held).await?;
                 }
             }
             if membership != Some(Membership::Join) {
                 decision.join_channel(self.room, &self.actor.user, &self.profile).await?;
+            }
+            if let Some(root) = thread {
+                decision.open_thread(self.actor, self.room, &root, (user, held)).await?;
             }
             return Ok(());
         }
@@ -238,12 +250,56 @@ impl Send<'_> {
         }
     }
 
-    /// What the sender's roles must allow for an event of this kind.
-    async fn wanted(&self, decision: &Decision<'_>) -> Result<Permissions, RoomsError> {
-        if self.event.event_type == "m.reaction" {
-            return Ok(Permissions::ADD_REACTIONS.with(Permissions::READ_MESSAGE_HISTORY));
+    /// Refuses what the sender's roles do not allow for an event of this kind; tells whether it makes a message:
+    /// reactions, votes and edits are not held up by slow mode.
+    async fn need_to_write(
+        &self,
+        decision: &Decision<'_>,
+        (user, held): (UserNo, Permissions),
+        channel: ChannelKind,
+        in_thread: bool,
+    ) -> Result<bool, RoomsError> {
+        let kind = self.event.event_type.as_str();
+        if channel == ChannelKind::Category {
+            return Err(Rejection::NotTextChannel.into());
         }
-        Ok(if self.is_edit(decision).await? { Permissions::NONE } else { Permissions::SEND_MESSAGES })
+        if kind == "m.reaction" {
+            need(held, Permissions::ADD_REACTIONS.with(Permissions::READ_MESSAGE_HISTORY))?;
+            return Ok(false);
+        }
+        if polls::is_response(kind) {
+            need(held, Permissions::READ_MESSAGE_HISTORY)?;
+            return Ok(false);
+        }
+        if polls::is_end(kind) {
+            self.need_own_poll(decision, user).await?;
+            return Ok(false);
+        }
+        if self.is_edit(decision).await? {
+            return Ok(false);
+        }
+        if channel == ChannelKind::Forum && !in_thread {
+            return Err(Rejection::NotTextChannel.into());
+        }
+        if polls::is_start(kind) {
+            need(held, Permissions::SEND_POLLS)?;
+        }
+        let wanted =
+            if in_thread { Permissions::SEND_MESSAGES_IN_THREADS } else { Permissions::SEND_MESSAGES };
+        need(held, wanted)?;
+        Ok(true)
+    }
+
+    /// A poll is ended by who asked.
+    async fn need_own_poll(&self, decision: &Decision<'_>, user: UserNo) -> Result<(), RoomsError> {
+        let place = match relation(&self.event.content) {
+            Some((_, poll)) => decision.tx.row::<EventPlaces>(&EventIdKey::from(poll)).await?,
+            None => None,
+        };
+        let place = place.filter(|place| place.room == self.room).ok_or(Rejection::UnknownEvent)?;
+        let poll =
+            decision.tx.row::<Polls>(&(place.room, place.event)).await?.ok_or(Rejection::UnknownEvent)?;
+        if poll.author == user { Ok(()) } else { Err(RoomsError::forbidden("only who asked ends a poll")) }
     }
 
     /// Whether it replaces a message of the sender's own; anything else that claims to is a message like others.

@@ -117,4 +117,12 @@ impl Caches {
         self.generation.fetch_add(1, Ordering::AcqRel);
         self.events.remove(&event);
     }
+
+    /// Forgets everything: a room has left the store.
+    pub fn forget_all(&self) {
+        self.generation.fetch_add(1, Ordering::AcqRel);
+        self.events.clear();
+        self.lookups.clear();
+        self.versions.clear();
+    }
 }

@@ -4,12 +4,16 @@
 //! None of it is derived from events, so a rebuild leaves it alone.
 
 use nexus_event_store::{
-    EventNo, RoomNo, Rows, StoreError, UserNo, catalogue::numbers, codec::Text, table, versioned_value,
+    EventNo, RoomNo, Rows, StoreError, UserNo, catalogue::numbers, codec::Text, rows::EventPlace, table,
+    versioned_value,
 };
 use ruma::{OwnedRoomAliasId, RoomAliasId};
 use serde::{Deserialize, Serialize};
 
 use crate::{Membership, MembershipRow, Reader, ViewError, Views};
+
+/// How many bans and their ends after a forgetting are looked back at.
+const MEMBERSHIPS_BACK_MAX: usize = 32;
 
 /// An alias: a name by which a room can be found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -53,7 +57,26 @@ impl<R: Rows> Reader<'_, R> {
         if !matches!(row.membership, Membership::Leave | Membership::Ban) {
             return Ok(false);
         }
-        Ok(self.rows.row::<Forgotten>(&(user, room)).await? == Some(row.event))
+        let Some(forgotten) = self.rows.row::<Forgotten>(&(user, room)).await? else { return Ok(false) };
+        // A ban or its end changes nothing; only coming back, or being asked to, does.
+        let user_id = self.user_id(user).await?;
+        let mut event = row.event;
+        for _ in 0..MEMBERSHIPS_BACK_MAX {
+            if event == forgotten {
+                return Ok(true);
+            }
+            let state = self.event(EventPlace { room, event }).await?.state_before;
+            let Some(earlier) = self.state_event(room, state, "m.room.member", user_id.as_str()).await?
+            else {
+                return Ok(false);
+            };
+            let content: serde_json::Value = earlier.pdu.content_as().unwrap_or_default();
+            if matches!(content["membership"].as_str(), Some("join" | "invite" | "knock")) {
+                return Ok(false);
+            }
+            event = earlier.no;
+        }
+        Ok(false)
     }
 
     /// The room of an alias of this server.

@@ -367,6 +367,32 @@ impl Views {
         Ok(receipts)
     }
 
+    /// The newest message of a room's main timeline, or of a thread (its root included), up to an id.
+    ///
+    /// # Errors
+    /// Store errors.
+    pub async fn newest_up_to(
+        &self,
+        room: RoomNo,
+        thread: Option<EventNo>,
+        id: Snowflake,
+    ) -> Result<Option<(EventNo, Snowflake)>, ViewError> {
+        let after = Snowflake(id.0.saturating_add(1));
+        Ok(match thread {
+            None => {
+                let scan = Scan::prefix::<Messages>(&room).until::<Messages>(&(room, after));
+                let rows = self.store.scan::<Messages>(scan.reverse().limit(1)).await?;
+                rows.first().map(|((_, id), row)| (row.event, *id))
+            }
+            Some(root) => {
+                let end = (room, root, after);
+                let scan = Scan::prefix::<ThreadMessages>(&(room, root)).until::<ThreadMessages>(&end);
+                let rows = self.store.scan::<ThreadMessages>(scan.reverse().limit(1)).await?;
+                rows.first().map(|((_, _, id), row)| (row.event, *id)).or(Some((root, id)))
+            }
+        })
+    }
+
     /// The newest event of a room's timeline at or before `event` that is a message.
     ///
     /// # Errors

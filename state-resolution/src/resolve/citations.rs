@@ -1,15 +1,12 @@
 //! Walks along `auth_events`: the auth difference and the conflicted state subgraph.
 //!
-//! No event is parsed for them: citations are all they read. Each event met gets a small number of this walk,
-//! so that sets of events are vectors.
+//! No event is parsed for them: citations are all they read. Each event met gets a small number, its node, so
+//! that sets of events are vectors; the resolution that follows goes on with the same nodes.
 //!
 //! **Errors**: [`ResolveError`] when the source does not hold an event that the walk meets.
 //! **Source**: Matrix v1.19, room version 2, "Auth difference"; MSC4297, "conflicted state subgraph".
 
-use std::{
-    collections::{BTreeSet, HashMap},
-    hash::Hash,
-};
+use std::{collections::HashMap, hash::Hash};
 
 use foldhash::fast::FixedState;
 
@@ -36,7 +33,8 @@ impl<'s, Id: Copy + Eq + Hash + Ord, S: ResolutionSource<Id>> Citations<'s, Id, 
         }
     }
 
-    fn node(&mut self, id: Id) -> usize {
+    /// The node of an event.
+    pub(super) fn node(&mut self, id: Id) -> usize {
         let next = self.ids.len();
         let node = *self.nodes.entry(id).or_insert(next);
         if node == next {
@@ -44,6 +42,26 @@ impl<'s, Id: Copy + Eq + Hash + Ord, S: ResolutionSource<Id>> Citations<'s, Id, 
             self.spans.push(None);
         }
         node
+    }
+
+    /// The event of a node.
+    pub(super) fn id(&self, node: usize) -> Id {
+        self.ids[node]
+    }
+
+    /// How many nodes there are.
+    pub(super) fn len(&self) -> usize {
+        self.ids.len()
+    }
+
+    pub(super) fn source(&self) -> &'s S {
+        self.source
+    }
+
+    /// What an event cites.
+    pub(super) fn cited(&mut self, node: usize) -> Result<&[usize], ResolveError> {
+        let (from, to) = self.span(node)?;
+        Ok(&self.flat[from..to])
     }
 
     /// Where in `flat` the citations of a node are.
@@ -89,7 +107,7 @@ impl<'s, Id: Copy + Eq + Hash + Ord, S: ResolutionSource<Id>> Citations<'s, Id, 
         &mut self,
         agreed: impl IntoIterator<Item = Id>,
         disputed: &[Vec<Id>],
-    ) -> Result<BTreeSet<Id>, ResolveError> {
+    ) -> Result<Vec<Id>, ResolveError> {
         // What the agreed events rest on is in every chain: it counts as walked by nobody.
         let mut by_all: Vec<bool> = Vec::new();
         self.walk(agreed, |node| !std::mem::replace(place(&mut by_all, node), true))?;
@@ -110,18 +128,21 @@ impl<'s, Id: Copy + Eq + Hash + Ord, S: ResolutionSource<Id>> Citations<'s, Id, 
     }
 
     /// Every event on a path from one of these to another, both ends included.
-    pub(crate) fn between(&mut self, ends: &BTreeSet<Id>) -> Result<BTreeSet<Id>, ResolveError> {
+    pub(crate) fn between(&mut self, ends: &[Id]) -> Result<Vec<Id>, ResolveError> {
         // Whether a node reaches an end; what rests on it is decided after it.
         let mut reaches: Vec<Option<bool>> = Vec::new();
+        let ends: Vec<usize> = ends.iter().map(|id| self.node(*id)).collect();
+        let mut is_end = vec![false; self.len()];
+        ends.iter().for_each(|end| is_end[*end] = true);
         let mut open: Vec<(usize, Visit)> = Vec::new();
         for end in ends {
-            open.push((self.node(*end), Visit::Enter));
+            open.push((end, Visit::Enter));
             while let Some((node, visit)) = open.pop() {
                 match visit {
                     Visit::Enter if place(&mut reaches, node).is_some() => {}
                     Visit::Enter => {
                         // A preliminary answer, so that an event is entered once whatever cites it.
-                        *place(&mut reaches, node) = Some(ends.contains(&self.ids[node]));
+                        *place(&mut reaches, node) = Some(is_end.get(node) == Some(&true));
                         open.push((node, Visit::Leave));
                         let (from, to) = self.span(node)?;
                         let unseen = self.flat[from..to].iter().copied();
@@ -148,7 +169,7 @@ enum Visit {
 }
 
 /// The entry of a node in a vector that grows with the walk.
-fn place<T: Clone + Default>(of: &mut Vec<T>, node: usize) -> &mut T {
+pub(super) fn place<T: Clone + Default>(of: &mut Vec<T>, node: usize) -> &mut T {
     if of.len() <= node {
         of.resize(node + 1, T::default());
     }

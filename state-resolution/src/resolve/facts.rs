@@ -17,7 +17,10 @@ use ruma::{
     room_version_rules::AuthorizationRules,
     serde::{btreemap_deserialize_v1_powerlevel_values, deserialize_v1_powerlevel},
 };
-use serde::{Deserialize, de::DeserializeOwned};
+use serde::{
+    Deserialize,
+    de::{DeserializeOwned, IgnoredAny},
+};
 use serde_json::value::RawValue as RawJsonValue;
 
 use crate::Pdu;
@@ -168,30 +171,52 @@ impl Member {
         #[derive(Deserialize)]
         struct Content<'a> {
             #[serde(borrow)]
-            membership: Option<&'a RawJsonValue>,
+            membership: Cow<'a, str>,
             #[serde(borrow)]
-            join_authorised_via_users_server: Option<&'a RawJsonValue>,
-            third_party_invite: Option<serde::de::IgnoredAny>,
+            join_authorised_via_users_server: Option<Cow<'a, str>>,
+            third_party_invite: Option<IgnoredAny>,
         }
-        let Ok(content) = parse::<Content<'_>>(content) else {
-            return Self { membership: Err(Malformed), via: Err(Malformed), by_third_party: false };
-        };
+        let Ok(content) = parse::<Content<'_>>(content) else { return Self::read_each(content) };
+        let via = content.join_authorised_via_users_server.map(|user| OwnedUserId::try_from(&*user));
         Self {
-            membership: content.membership.ok_or(Malformed).and_then(Self::read_membership),
-            via: content.join_authorised_via_users_server.map(parse).transpose(),
+            membership: Ok(Membership::from(&*content.membership)),
+            via: via.transpose().map_err(|_| Malformed),
             by_third_party: content.third_party_invite.is_some(),
         }
     }
 
-    fn read_membership(raw: &RawJsonValue) -> Field<Membership> {
-        Ok(match &*parse::<Cow<'_, str>>(raw)? {
+    /// Field by field, where one of them is not text.
+    fn read_each(content: &RawJsonValue) -> Self {
+        #[derive(Deserialize)]
+        struct Content<'a> {
+            #[serde(borrow)]
+            membership: Option<&'a RawJsonValue>,
+            #[serde(borrow)]
+            join_authorised_via_users_server: Option<&'a RawJsonValue>,
+            third_party_invite: Option<IgnoredAny>,
+        }
+        let Ok(content) = parse::<Content<'_>>(content) else {
+            return Self { membership: Err(Malformed), via: Err(Malformed), by_third_party: false };
+        };
+        let membership = content.membership.ok_or(Malformed).and_then(parse::<Cow<'_, str>>);
+        Self {
+            membership: membership.map(|membership| Membership::from(&*membership)),
+            via: content.join_authorised_via_users_server.map(parse).transpose(),
+            by_third_party: content.third_party_invite.is_some(),
+        }
+    }
+}
+
+impl From<&str> for Membership {
+    fn from(membership: &str) -> Self {
+        match membership {
             "join" => Membership::Join,
             "invite" => Membership::Invite,
             "leave" => Membership::Leave,
             "ban" => Membership::Ban,
             "knock" => Membership::Knock,
             _ => Membership::Other,
-        })
+        }
     }
 }
 

@@ -3,11 +3,16 @@
 //! The pairs that every rule asks for have fixed numbers; the others are numbered as they are met. Their
 //! order means nothing.
 
-use std::collections::BTreeMap;
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::Arc,
+};
+
+use foldhash::{SharedSeed, fast::SeedableRandomState};
 
 /// The number of a `(type, state_key)` pair.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct KeyNo(usize);
+pub(super) struct KeyNo(u32);
 
 impl KeyNo {
     pub(super) const CREATE: KeyNo = KeyNo(0);
@@ -15,19 +20,32 @@ impl KeyNo {
     pub(super) const JOIN_RULES: KeyNo = KeyNo(2);
 
     pub(super) fn index(self) -> usize {
-        self.0
+        self.0 as usize
     }
 }
 
+type StateKeys = HashMap<Arc<str>, KeyNo, SeedableRandomState>;
+
+/// The type that most pairs have.
+const MEMBER: &str = "m.room.member";
+
 /// The pairs met so far.
 pub(super) struct Keys {
-    numbers: BTreeMap<Box<str>, BTreeMap<Box<str>, KeyNo>>,
-    names: Vec<(Box<str>, Box<str>)>,
+    members: StateKeys,
+    others: BTreeMap<Arc<str>, StateKeys>,
+    names: Vec<(Arc<str>, Arc<str>)>,
+    member: Arc<str>,
+    hasher: SeedableRandomState,
 }
 
 impl Keys {
-    pub(super) fn new() -> Self {
-        let mut keys = Self { numbers: BTreeMap::new(), names: Vec::new() };
+    /// No pairs yet. State keys are foreign and hashed: `seed` depends on the ids of the events in
+    /// question, so that whoever wants keys to collide would have to find events whose own ids make them.
+    pub(super) fn new(seed: u64) -> Self {
+        let hasher = SeedableRandomState::with_seed(seed, SharedSeed::global_fixed());
+        let members = StateKeys::with_hasher(hasher.clone());
+        let mut keys =
+            Self { members, others: BTreeMap::new(), names: Vec::new(), member: Arc::from(MEMBER), hasher };
         // In the order of the constants above.
         for kind in ["m.room.create", "m.room.power_levels", "m.room.join_rules"] {
             keys.number(kind, "");
@@ -40,22 +58,34 @@ impl Keys {
         if let Some(number) = self.find(kind, state_key) {
             return number;
         }
-        let number = KeyNo(self.names.len());
-        self.names.push((kind.into(), state_key.into()));
-        self.numbers.entry(kind.into()).or_default().insert(state_key.into(), number);
+        // A resolution is about far fewer than four thousand million keys.
+        let number = KeyNo(u32::try_from(self.names.len()).unwrap_or(u32::MAX));
+        let state_key = Arc::<str>::from(state_key);
+        let kind = if kind == MEMBER {
+            self.members.insert(Arc::clone(&state_key), number);
+            Arc::clone(&self.member)
+        } else {
+            let kind = Arc::<str>::from(kind);
+            let of_kind = self.others.entry(Arc::clone(&kind));
+            let of_kind = of_kind.or_insert_with(|| StateKeys::with_hasher(self.hasher.clone()));
+            of_kind.insert(Arc::clone(&state_key), number);
+            kind
+        };
+        self.names.push((kind, state_key));
         number
     }
 
     pub(super) fn find(&self, kind: &str, state_key: &str) -> Option<KeyNo> {
-        self.numbers.get(kind)?.get(state_key).copied()
+        let of_kind = if kind == MEMBER { &self.members } else { self.others.get(kind)? };
+        of_kind.get(state_key).copied()
     }
 
     pub(super) fn name(&self, key: KeyNo) -> (&str, &str) {
-        let (kind, state_key) = &self.names[key.0];
+        let (kind, state_key) = &self.names[key.index()];
         (kind, state_key)
     }
 
     pub(super) fn all(&self) -> impl Iterator<Item = KeyNo> + use<> {
-        (0..self.names.len()).map(KeyNo)
+        (0..u32::try_from(self.names.len()).unwrap_or(u32::MAX)).map(KeyNo)
     }
 }

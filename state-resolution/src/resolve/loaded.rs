@@ -3,16 +3,15 @@
 //! [`Loader`] asks the source and knows interned ids; [`Loaded`] is what the algorithm's steps read.
 //! **Errors**: [`ResolveError`] when the source lacks an event, or hands out one that cannot be in a state.
 
-use std::{cell::OnceCell, collections::HashMap, hash::Hash, sync::Arc};
+use std::{cell::OnceCell, hash::Hash, sync::Arc};
 
-use foldhash::fast::FixedState;
-use ruma::{UserId, room_version_rules::AuthorizationRules};
+use ruma::{EventId, UserId, room_version_rules::AuthorizationRules};
 
 use super::{
     ResolutionSource, ResolveError,
+    citations::{Citations, place},
     facts::{Create, Facts, Levels},
     keys::{KeyNo, Keys},
-    missing_citation,
 };
 use crate::{Pdu, RoomVersion, auth::create_event_id, auth_types};
 
@@ -27,8 +26,8 @@ pub(super) struct Event {
 
 /// What judging an event reads beside itself.
 struct Links {
-    /// The events it cites.
-    cited: Vec<usize>,
+    /// Where the events it cites are.
+    cited: (usize, usize),
     /// Its sender's membership.
     sender: KeyNo,
     /// The membership of the user who vouched for a restricted join.
@@ -45,11 +44,6 @@ impl Event {
         self.pdu.state_key().unwrap_or_default()
     }
 
-    /// The events it cites, once they are linked.
-    pub(super) fn cited(&self) -> &[usize] {
-        self.links.as_ref().map_or(&[], |links| &links.cited)
-    }
-
     pub(super) fn sender_key(&self) -> Option<KeyNo> {
         self.links.as_ref().map(|links| links.sender)
     }
@@ -64,12 +58,52 @@ pub(super) struct Loaded {
     pub(super) version: RoomVersion,
     pub(super) rules: &'static AuthorizationRules,
     pub(super) events: Vec<Event>,
+    cited: Vec<usize>,
     pub(super) keys: Keys,
     /// The room's create event.
     pub(super) create: Option<usize>,
 }
 
 impl Loaded {
+    /// Takes an event in.
+    fn push(&mut self, pdu: Arc<Pdu>) -> Result<usize, ResolveError> {
+        let Some(state_key) = pdu.state_key() else {
+            return Err(ResolveError::NotState { event_id: pdu.event_id().to_owned() });
+        };
+        let key = self.keys.number(pdu.event_type(), state_key);
+        self.events.push(Event { pdu, key, facts: OnceCell::new(), links: None });
+        Ok(self.events.len() - 1)
+    }
+
+    /// Notes what an event cites, and numbers the keys that judging it reads.
+    fn link(&mut self, event: usize, cited: (usize, usize)) {
+        let event = &mut self.events[event];
+        let pdu = &event.pdu;
+        let is_own = pdu.event_type() == "m.room.member" && event.state_key() == pdu.sender().as_str();
+        let sender =
+            if is_own { event.key } else { self.keys.number("m.room.member", pdu.sender().as_str()) };
+        let mut via = None;
+        if let Facts::Member(member) = event.facts.get_or_init(|| Facts::read(self.rules, pdu)) {
+            if let Ok(Some(user)) = &member.via {
+                via = Some(self.keys.number("m.room.member", user.as_str()));
+            }
+            if member.by_third_party {
+                // Rare, and judged by the general rules: everything they may ask for gets a number.
+                let (kind, key) = (pdu.event_type(), pdu.state_key());
+                let read = auth_types(self.version, kind, pdu.sender(), key, pdu.content());
+                for (kind, state_key) in read.unwrap_or_default() {
+                    self.keys.number(&kind, &state_key);
+                }
+            }
+        }
+        event.links = Some(Links { cited, sender, via });
+    }
+
+    /// The events that an event cites, once it is linked.
+    pub(super) fn cited(&self, event: &Event) -> &[usize] {
+        event.links.as_ref().map_or(&[], |links| &self.cited[links.cited.0..links.cited.1])
+    }
+
     /// What the rules read in an event's content; parsed on first use.
     pub(super) fn facts<'a>(&self, event: &'a Event) -> &'a Facts {
         event.facts.get_or_init(|| Facts::read(self.rules, &event.pdu))
@@ -78,7 +112,7 @@ impl Loaded {
     /// The event of a key among those that an event cites.
     pub(super) fn cited_as(&self, event: &Event, key: KeyNo) -> Option<usize> {
         // Two of one key are refused on receipt; elsewhere the last one counts.
-        event.cited().iter().rev().copied().find(|cited| self.events[*cited].key == key)
+        self.cited(event).iter().rev().copied().find(|cited| self.events[*cited].key == key)
     }
 
     pub(super) fn levels_of<'a>(&self, event: &'a Event) -> Option<&'a Levels> {
@@ -97,35 +131,65 @@ impl Loaded {
 }
 
 /// Loads events from the source.
-pub(super) struct Loader<'s, Id, S> {
-    source: &'s S,
-    index: HashMap<Id, usize, FixedState>,
-    /// The interned id of each loaded event.
-    pub(super) ids: Vec<Id>,
+pub(super) struct Loader<'c, 's, Id, S> {
+    citations: &'c mut Citations<'s, Id, S>,
+    /// The number of each node's event, once it is loaded.
+    event_of: Vec<Option<usize>>,
+    /// The node of each loaded event.
+    nodes: Vec<usize>,
     pub(super) loaded: Loaded,
 }
 
-impl<'s, Id: Copy + Eq + Hash + Ord, S: ResolutionSource<Id>> Loader<'s, Id, S> {
-    pub(super) fn new(version: RoomVersion, source: &'s S) -> Self {
+impl<'c, 's, Id: Copy + Eq + Hash + Ord, S: ResolutionSource<Id>> Loader<'c, 's, Id, S> {
+    /// Loads the events in question, each once, whose numbers are then the first ones.
+    pub(super) fn new(
+        version: RoomVersion,
+        citations: &'c mut Citations<'s, Id, S>,
+        members: impl IntoIterator<Item = Id>,
+    ) -> Result<Self, ResolveError> {
+        let mut event_of = vec![None; citations.len()];
+        let (mut nodes, mut pdus, mut seed) = (Vec::new(), Vec::new(), 0);
+        for id in members {
+            let node = citations.node(id);
+            if place(&mut event_of, node).is_none() {
+                let pdu = citations.source().pdu(id).ok_or(ResolveError::MissingId)?;
+                seed = mixed(seed, pdu.event_id());
+                event_of[node] = Some(nodes.len());
+                nodes.push(node);
+                pdus.push(pdu);
+            }
+        }
         let rules = &version.rules().authorization;
-        let loaded = Loaded { version, rules, events: Vec::new(), keys: Keys::new(), create: None };
-        Self { source, index: HashMap::with_hasher(FixedState::default()), ids: Vec::new(), loaded }
+        let keys = Keys::new(seed);
+        // What they cite is mostly among them.
+        let events = Vec::with_capacity(pdus.len() + pdus.len() / 4);
+        let loaded = Loaded { version, rules, events, cited: Vec::new(), keys, create: None };
+        let mut loader = Self { citations, event_of, nodes, loaded };
+        for pdu in pdus {
+            loader.loaded.push(pdu)?;
+        }
+        Ok(loader)
+    }
+
+    /// The interned id of a loaded event.
+    pub(super) fn id(&self, event: usize) -> Id {
+        self.citations.id(self.nodes[event])
     }
 
     /// Loads an event, if it is not yet.
     pub(super) fn load(&mut self, id: Id) -> Result<usize, ResolveError> {
-        if let Some(event) = self.index.get(&id) {
-            return Ok(*event);
+        let node = self.citations.node(id);
+        self.load_node(node)
+    }
+
+    fn load_node(&mut self, node: usize) -> Result<usize, ResolveError> {
+        if let Some(event) = *place(&mut self.event_of, node) {
+            return Ok(event);
         }
-        let pdu = self.source.pdu(id).ok_or(ResolveError::MissingId)?;
-        let Some(state_key) = pdu.state_key() else {
-            return Err(ResolveError::NotState { event_id: pdu.event_id().to_owned() });
-        };
-        let key = self.loaded.keys.number(pdu.event_type(), state_key);
-        let event = self.loaded.events.len();
-        self.loaded.events.push(Event { pdu, key, facts: OnceCell::new(), links: None });
-        self.ids.push(id);
-        self.index.insert(id, event);
+        let pdu = self.citations.source().pdu(self.citations.id(node)).ok_or(ResolveError::MissingId)?;
+        let event = self.loaded.push(pdu)?;
+        self.event_of[node] = Some(event);
+        self.nodes.push(node);
         Ok(event)
     }
 
@@ -134,57 +198,44 @@ impl<'s, Id: Copy + Eq + Hash + Ord, S: ResolutionSource<Id>> Loader<'s, Id, S> 
         if self.loaded.events[event].links.is_some() {
             return Ok(());
         }
-        let id = self.ids[event];
-        let ids = self.source.auth_events(id).ok_or_else(|| missing_citation(self.source, id))?;
-        let mut cited = Vec::with_capacity(ids.len());
-        for id in ids {
-            let id = self.load(id)?;
-            if !cited.contains(&id) {
-                cited.push(id);
+        let nodes: CitedNodes = self.citations.cited(self.nodes[event])?.into();
+        let from = self.loaded.cited.len();
+        for node in nodes {
+            let cited = self.load_node(node)?;
+            if !self.loaded.cited[from..].contains(&cited) {
+                self.loaded.cited.push(cited);
             }
         }
-        let pdu = Arc::clone(&self.loaded.events[event].pdu);
-        let keys = &mut self.loaded.keys;
-        let sender = keys.number("m.room.member", pdu.sender().as_str());
-        let facts = self.loaded.events[event].facts.get_or_init(|| Facts::read(self.loaded.rules, &pdu));
-        let mut via = None;
-        if let Facts::Member(member) = facts {
-            if let Ok(Some(user)) = &member.via {
-                via = Some(keys.number("m.room.member", user.as_str()));
-            }
-            if member.by_third_party {
-                // Rare, and judged by the general rules: everything they may ask for gets a number.
-                let read = auth_types(
-                    self.loaded.version,
-                    pdu.event_type(),
-                    pdu.sender(),
-                    pdu.state_key(),
-                    pdu.content(),
-                );
-                for (kind, state_key) in read.unwrap_or_default() {
-                    keys.number(&kind, &state_key);
-                }
-            }
-        }
-        self.loaded.events[event].links = Some(Links { cited, sender, via });
+        self.loaded.link(event, (from, self.loaded.cited.len()));
         Ok(())
     }
 
     /// Finds the room's create event: by the room id where that names it, else among what `of` cite.
     pub(super) fn find_create(&mut self, of: &[usize]) -> Result<(), ResolveError> {
-        let Some(first) = of.first() else { return Ok(()) };
-        if self.loaded.version.room_id_is_create_event() {
-            let named = of.iter().find_map(|event| create_event_id(&*self.loaded.events[*event].pdu));
-            if let Some(event_id) = named {
-                let id = self.source.id_of(&event_id).ok_or(ResolveError::MissingEvent { event_id })?;
-                self.loaded.create = Some(self.load(id)?);
-            } else if self.loaded.events[*first].key == KeyNo::CREATE {
-                self.loaded.create = Some(*first);
-            }
-        } else {
+        if !self.loaded.version.room_id_is_create_event() {
             let events = of.iter().map(|event| &self.loaded.events[*event]);
             self.loaded.create = { events }.find_map(|event| self.loaded.cited_as(event, KeyNo::CREATE));
+            return Ok(());
+        }
+        let named = of.iter().find_map(|event| create_event_id(&*self.loaded.events[*event].pdu));
+        if let Some(event_id) = named {
+            let id = self.citations.source().id_of(&event_id);
+            self.loaded.create = Some(self.load(id.ok_or(ResolveError::MissingEvent { event_id })?)?);
+        } else {
+            // Only the create event itself names no room.
+            let events = &self.loaded.events;
+            self.loaded.create = of.iter().copied().find(|event| events[*event].key == KeyNo::CREATE);
         }
         Ok(())
     }
 }
+
+/// A number that depends on all event ids mixed into it. Where ids are hashes, any bytes of one do.
+fn mixed(seed: u64, event_id: &EventId) -> u64 {
+    let bytes = event_id.as_str().as_bytes();
+    let tail = bytes.last_chunk::<8>().map_or(0, |tail| u64::from_le_bytes(*tail));
+    (seed.rotate_left(23) ^ tail).wrapping_mul(0x9e37_79b9_7f4a_7c15)
+}
+
+/// A copy of the nodes that an event cites, so that loading them may number further nodes.
+type CitedNodes = Vec<usize>;

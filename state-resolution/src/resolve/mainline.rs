@@ -17,7 +17,7 @@ use super::{ResolutionSource, ResolveError, keys::KeyNo, loaded::Loader};
 
 /// `events` in the mainline ordering based on `levels`, the resolved power levels event.
 pub(super) fn sort<Id: Copy + Eq + Hash + Ord, S: ResolutionSource<Id>>(
-    loader: &mut Loader<'_, Id, S>,
+    loader: &mut Loader<'_, '_, Id, S>,
     levels: Option<usize>,
     events: Vec<usize>,
 ) -> Result<Vec<usize>, ResolveError> {
@@ -30,20 +30,25 @@ pub(super) fn sort<Id: Copy + Eq + Hash + Ord, S: ResolutionSource<Id>>(
     let mut places = BTreeMap::new();
     let mut ranked = Vec::with_capacity(rests_on.len());
     for (event, first) in rests_on {
-        ranked.push((place(loader, first, &mainline, &mut places)?, event));
+        // Counted from the resolved event downward, so the greatest comes first; before it, who is on none.
+        let place = place(loader, first, &mainline, &mut places)?.unwrap_or(usize::MAX);
+        ranked.push((Reverse(place), event));
     }
     let events = &loader.loaded.events;
-    // Counted from the resolved event downward, so the greatest comes first; on no mainline, before them.
-    ranked.sort_by_cached_key(|(place, event)| {
-        let pdu = &events[*event].pdu;
-        (Reverse(place.unwrap_or(usize::MAX)), pdu.origin_server_ts(), pdu.event_id().to_owned())
-    });
-    Ok(ranked.into_iter().map(|(_, event)| event).collect())
+    let mut ranked: Vec<_> = ranked
+        .into_iter()
+        .map(|(place, event)| {
+            let pdu = &events[event].pdu;
+            (place, pdu.origin_server_ts(), pdu.event_id(), event)
+        })
+        .collect();
+    ranked.sort_unstable();
+    Ok(ranked.into_iter().map(|(.., event)| event).collect())
 }
 
 /// The power levels event that an event cites.
 fn cited_levels<Id: Copy + Eq + Hash + Ord, S: ResolutionSource<Id>>(
-    loader: &mut Loader<'_, Id, S>,
+    loader: &mut Loader<'_, '_, Id, S>,
     event: usize,
 ) -> Result<Option<usize>, ResolveError> {
     loader.link(event)?;
@@ -52,7 +57,7 @@ fn cited_levels<Id: Copy + Eq + Hash + Ord, S: ResolutionSource<Id>>(
 
 /// Each event's place on the mainline, as far down as it takes to meet all that are wanted.
 fn walk_mainline<Id: Copy + Eq + Hash + Ord, S: ResolutionSource<Id>>(
-    loader: &mut Loader<'_, Id, S>,
+    loader: &mut Loader<'_, '_, Id, S>,
     levels: Option<usize>,
     mut wanted: BTreeSet<usize>,
 ) -> Result<BTreeMap<usize, usize>, ResolveError> {
@@ -72,7 +77,7 @@ fn walk_mainline<Id: Copy + Eq + Hash + Ord, S: ResolutionSource<Id>>(
 
 /// The place of the first ancestor on the mainline; `places` remembers those that are not on it themselves.
 fn place<Id: Copy + Eq + Hash + Ord, S: ResolutionSource<Id>>(
-    loader: &mut Loader<'_, Id, S>,
+    loader: &mut Loader<'_, '_, Id, S>,
     first: Option<usize>,
     mainline: &BTreeMap<usize, usize>,
     places: &mut BTreeMap<usize, Option<usize>>,

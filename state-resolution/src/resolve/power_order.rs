@@ -25,7 +25,7 @@ pub(super) fn sort(room: &Loaded, full: &[usize]) -> Result<Vec<usize>, ResolveE
     let mut citing: Vec<Vec<usize>> = vec![Vec::new(); room.events.len()];
     let mut candidates = BinaryHeap::new();
     for &event in full.iter().filter(|event| chosen[**event]) {
-        for &cited in room.events[event].cited().iter().filter(|cited| chosen[**cited]) {
+        for &cited in room.cited(&room.events[event]).iter().filter(|cited| chosen[**cited]) {
             awaited[event] += 1;
             citing[cited].push(event);
         }
@@ -56,7 +56,7 @@ fn choose(room: &Loaded, full: &[usize]) -> Vec<bool> {
     while let Some(event) = open.pop() {
         if !std::mem::replace(&mut chosen[event], true) {
             open.extend(
-                room.events[event].cited().iter().filter(|cited| in_full[**cited] && !chosen[**cited]),
+                room.cited(&room.events[event]).iter().filter(|cited| in_full[**cited] && !chosen[**cited]),
             );
         }
     }

@@ -12,7 +12,7 @@ from harness.matrix_api import MatrixAccount, room_path
 from harness.waiting import eventually
 
 
-@pytest.mark.parametrize("version", ["10", "11", "12"])
+@pytest.mark.parametrize("version", ["1", "3", "10", "11", "12"])
 async def test_content_is_gone_everywhere(version: str, alice: MatrixAccount) -> None:
     room = await alice.api.create_room(room_version=version)
     target = await alice.api.say(room, "the secret word is xyzzy")
@@ -30,7 +30,7 @@ async def test_content_is_gone_everywhere(version: str, alice: MatrixAccount) ->
         assert "xyzzy" not in str(read)
 
 
-@pytest.mark.parametrize("version", ["10", "12"])
+@pytest.mark.parametrize("version", ["1", "3", "10", "12"])
 async def test_target_is_named_in_both_places(version: str, alice: MatrixAccount) -> None:
     """Old clients read `redacts` at the top, new ones in the content; serve both."""
     room = await alice.api.create_room(room_version=version)

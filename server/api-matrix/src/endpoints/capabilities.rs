@@ -21,6 +21,7 @@ pub(crate) async fn get(State(rooms): State<Rooms>, _: Auth) -> Json<Value> {
             "m.set_displayname": { "enabled": true },
             "m.set_avatar_url": { "enabled": true },
             "m.profile_fields": { "enabled": true },
+            "m.forget_forced_upon_leave": { "enabled": false },
             "m.3pid_changes": { "enabled": false },
             "m.get_login_token": { "enabled": false },
         }

@@ -59,8 +59,8 @@ pub(crate) async fn get(
         return Err(refused());
     }
     let walk = Walk { views: &views, user: login.user, query: &query };
-    let (mut rooms, is_more) = walk.rooms(root, passed, limit).await?;
-    let mut reply = json!({ "rooms": rooms.drain(..).collect::<Vec<_>>() });
+    let (rooms, is_more) = walk.rooms(root, passed, limit).await?;
+    let mut reply = json!({ "rooms": rooms });
     if is_more {
         reply["next_batch"] = query.token(passed + limit).into();
     }

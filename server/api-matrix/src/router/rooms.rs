@@ -9,7 +9,7 @@ use crate::{
     api::MatrixApi,
     endpoints::{
         aliases, context, forget, hierarchy, knock, moderation, mutual_rooms, public_rooms, relations,
-        room_summary, tags, timestamp, upgrade, user_directory,
+        room_summary, tags, threads, timestamp, upgrade, user_directory,
     },
 };
 
@@ -39,6 +39,7 @@ pub(super) fn v1() -> Router<MatrixApi> {
         .route("/rooms/{room}/relations/{event}", get(relations::get))
         .route("/rooms/{room}/relations/{event}/{rel}", get(relations::get))
         .route("/rooms/{room}/relations/{event}/{rel}/{kind}", get(relations::get))
+        .route("/rooms/{room}/threads", get(threads::get))
         .route("/rooms/{room}/timestamp_to_event", get(timestamp::get))
         .route("/mutual_rooms", get(mutual_rooms::get))
         .route("/room_summary/{room}", get(room_summary::get))

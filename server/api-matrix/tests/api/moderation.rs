@@ -171,6 +171,12 @@ async fn what_is_forgotten_is_not_told_again() {
         let path = format!("/rooms/{}/{path}", segment(&room));
         assert_eq!(bob.get(&path).await.error(), "403 M_FORBIDDEN", "{path}");
     }
+    // What others do to who is gone does not bring it back.
+    act(&alice, "ban", &room, &bob.id).await.ok();
+    assert!(bob.sync_since(&before).await["rooms"]["leave"][&room].is_null());
+    act(&alice, "unban", &room, &bob.id).await.ok();
+    assert!(bob.sync(with_left).await["rooms"]["leave"][&room].is_null());
+    assert_eq!(bob.get(&messages).await.error(), "403 M_FORBIDDEN");
     // Coming back ends the forgetting, for its past as well.
     bob.join(&room).await;
     assert_eq!(texts(&bob.get(&messages).await.ok()["chunk"]), ["one"]);

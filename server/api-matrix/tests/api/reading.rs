@@ -60,7 +60,7 @@ async fn relations_are_found_filtered_and_paged() {
     assert_eq!(ids(&get("").await["chunk"]), [&third, &second, &first].map(String::clone));
     assert_eq!(ids(&get("?dir=f").await["chunk"]), [&first, &second, &third].map(String::clone));
     assert_eq!(ids(&get("/m.thread").await["chunk"]), [&third, &first].map(String::clone));
-    assert_eq!(ids(&get("/m.annotation/m.reaction").await["chunk"]), [second.clone()]);
+    assert_eq!(ids(&get("/m.annotation/m.reaction").await["chunk"]), vec![second.clone()]);
     assert_eq!(ids(&get("/m.annotation/m.room.message").await["chunk"]), Vec::<String>::new());
     assert_eq!(ids(&get("/org.example").await["chunk"]), Vec::<String>::new());
     let recursed = get("?recurse=true&dir=f").await;
@@ -209,7 +209,7 @@ async fn users_are_found_by_who_may_know_of_them() {
     assert_eq!(search(&alice, "robert").await, Vec::<String>::new(), "an invite is not enough");
     alice.join(&private).await;
     for term in ["Rob", "müll", "mül rob", "bob", "@bob:a.example", "@bo"] {
-        assert_eq!(search(&alice, term).await, [bob.id.clone()], "{term}");
+        assert_eq!(search(&alice, term).await, vec![bob.id.clone()], "{term}");
     }
     for term in ["obert", "robert smith", "", "@", "."] {
         assert_eq!(search(&alice, term).await, Vec::<String>::new(), "{term}");
@@ -223,11 +223,11 @@ async fn users_are_found_by_who_may_know_of_them() {
     assert_eq!(search(&alice, "secret").await, Vec::<String>::new());
     name(&bob, "Bobby").await;
     assert_eq!(search(&alice, "robert").await, Vec::<String>::new());
-    assert_eq!(search(&alice, "bobby").await, [bob.id.clone()]);
+    assert_eq!(search(&alice, "bobby").await, vec![bob.id.clone()]);
 
     // Who is in a public room is found by everybody.
     bob.create_room(json!({})).await;
-    assert_eq!(search(&carol, "bobby").await, [bob.id.clone()]);
+    assert_eq!(search(&carol, "bobby").await, vec![bob.id.clone()]);
     let limited = json!({ "search_term": "b", "limit": 1 });
     let found = carol.call("POST", "/user_directory/search", limited).await.ok();
     assert_eq!(found["limited"], false);
@@ -253,4 +253,42 @@ async fn who_takes_no_invites_gets_none() {
     assert_eq!(made.error(), "403 M_INVITE_BLOCKED");
     bob.call("PUT", &path, json!({ "default_action": "allow" })).await.ok();
     alice.invite(&room, &bob).await;
+}
+
+#[tokio::test]
+async fn threads_are_listed_by_what_touched_them_last() {
+    let server = Server::start().await;
+    let (alice, bob, eve) =
+        (server.register("alice").await, server.register("bob").await, server.register("eve").await);
+    let room = alice.create_room(json!({})).await;
+    bob.join(&room).await;
+    let answer = async |user: &User<'_>, root: &str, text: &str| {
+        let mut content = message(text);
+        content["m.relates_to"] = json!({ "rel_type": "m.thread", "event_id": root });
+        user.send(&room, "m.room.message", text, content).await
+    };
+    let (one, two) = (alice.say(&room, "one").await, alice.say(&room, "two").await);
+    alice.say(&room, "no thread").await;
+    answer(&alice, &one, "a").await;
+    answer(&alice, &two, "b").await;
+    let last = answer(&bob, &one, "c").await;
+    let path = format!("/_matrix/client/v1/rooms/{}/threads", segment(&room));
+    let get = async |user: &User<'_>, query: &str| user.get(&format!("{path}?{query}")).await;
+    let all = get(&bob, "").await.ok();
+    assert_eq!(ids(&all["chunk"]), [&one, &two].map(String::clone));
+    assert!(all.get("next_batch").is_none());
+    let thread = &all["chunk"][0]["unsigned"]["m.relations"]["m.thread"];
+    assert_eq!((&thread["count"], &thread["current_user_participated"]), (&json!(2), &json!(true)));
+    assert_eq!(thread["latest_event"]["event_id"], *last);
+    assert_eq!(ids(&get(&bob, "include=participated").await.ok()["chunk"]), vec![one.clone()]);
+    assert_eq!(ids(&get(&alice, "include=participated").await.ok()["chunk"]).len(), 2);
+    let first = get(&bob, "limit=1").await.ok();
+    assert_eq!(ids(&first["chunk"]), [one]);
+    let next = first["next_batch"].as_str().unwrap();
+    let second = get(&bob, &format!("limit=1&from={next}")).await.ok();
+    assert_eq!(ids(&second["chunk"]), [two]);
+    assert!(second.get("next_batch").is_none());
+    assert_eq!(get(&eve, "").await.error(), "403 M_FORBIDDEN");
+    assert_eq!(get(&bob, "include=odd").await.error(), "400 M_INVALID_PARAM");
+    assert_eq!(get(&bob, "from=odd").await.error(), "400 M_INVALID_PARAM");
 }

@@ -9,7 +9,7 @@ use serde_json::Value;
 use crate::{
     auth::Caller,
     body,
-    endpoints::overwrites::OverwriteForm,
+    endpoints::{overwrites::OverwriteForm, threads},
     error::{ApiError, Unknown},
     form::{self, Form},
     objects::{
@@ -78,7 +78,7 @@ pub(crate) async fn get(
 ) -> Result<Json<Value>, ApiError> {
     let channel = objects.channel_of(path.id("channel_id")?, caller.user(), Permissions::NONE).await?;
     let held = objects.views.permissions(channel.guild, Some(channel.room), caller.user()).await?;
-    let mut object = channel_json(&channel);
+    let mut object = objects.channel_object(&channel, Some(caller.user())).await?;
     object["permissions"] = held.0.to_string().into();
     Ok(Json(object))
 }
@@ -92,6 +92,9 @@ pub(crate) async fn patch(
     body::Json(body): body::Json,
 ) -> Result<Json<Value>, ApiError> {
     let channel = objects.channel_of(path.id("channel_id")?, caller.user(), Permissions::NONE).await?;
+    if let Some(thread) = &channel.thread {
+        return Ok(Json(threads::patch(&rooms, &objects, &caller, thread, &body).await?));
+    }
     let guild = objects.guild_of(channel.guild_id, caller.user()).await?;
     let given = form::read(&body, |form| {
         let given = ChannelForm::read(form);
@@ -128,6 +131,12 @@ pub(crate) async fn delete(
     caller: Caller,
     path: Path,
 ) -> Result<Json<Value>, ApiError> {
+    let channel = objects.channel_of(path.id("channel_id")?, caller.user(), Permissions::NONE).await?;
+    if let Some(thread) = &channel.thread {
+        let object = objects.thread(thread, None).await?;
+        rooms.delete_thread(&caller.actor(), thread.room, thread.root).await?;
+        return Ok(Json(object));
+    }
     let wanted = Permissions::MANAGE_CHANNELS;
     let channel = objects.channel_of(path.id("channel_id")?, caller.user(), wanted).await?;
     rooms.delete_channel(&caller.actor(), channel.room).await?;

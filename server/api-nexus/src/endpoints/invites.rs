@@ -36,6 +36,7 @@ fn announcement(invite: &Invite, name: &'static str, d: &Value) -> Announcement 
         needs: Permissions::MANAGE_CHANNELS,
         name,
         d: d.to_string(),
+        only: None,
     }
 }
 

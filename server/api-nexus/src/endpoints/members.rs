@@ -8,7 +8,6 @@ use serde_json::Value;
 use crate::{
     auth::Caller,
     error::{ApiError, Unknown},
-    gateway::members::matching,
     objects::Objects,
     params::{Path, Query},
 };
@@ -53,6 +52,6 @@ pub(crate) async fn search(
     let start = query
         .text("query")
         .ok_or_else(|| ApiError::field(&["query"], "BASE_TYPE_REQUIRED", "This field is required"))?;
-    let members = matching(&objects, guild.room, start, limit).await?;
+    let members = objects.views.members_named(guild.room, start, limit).await?;
     Ok(Json(objects.members(guild.room, &members).await?.into()))
 }

@@ -7,7 +7,7 @@ use axum::{
 };
 use nexus_media::Media;
 use nexus_rooms::{Redact, Rooms, SendEvent};
-use nexus_views::{Channel, Message, Page, Permissions, Views};
+use nexus_views::{Channel, ChannelKind, Message, Page, Permissions, Thread, Views};
 use serde_json::Value;
 
 use crate::{
@@ -50,7 +50,38 @@ async fn shown(
     message: &Message,
     caller: &Caller,
 ) -> Result<Value, ApiError> {
-    objects.message(place_of(channel), message::Parts::of(message), Some(caller.user())).await
+    let object = objects.message(place_of(channel), message::Parts::of(message), Some(caller.user())).await?;
+    let is_root = channel.thread.as_ref().is_some_and(|thread| thread.id == message.id);
+    if !is_root || channel.info.kind == ChannelKind::Forum {
+        return Ok(object);
+    }
+    // The message that a thread hangs on is its parent's: in the thread there is a pointer to it.
+    let parent_id = objects.views.room_snowflake(channel.room).await?.unwrap_or_default();
+    let place = message::Place { channel_id: parent_id, ..place_of(channel) };
+    let referenced = objects.message(place, message::Parts::of(message), Some(caller.user())).await?;
+    Ok(message::thread_starter(object, referenced))
+}
+
+/// A page of a thread, which begins with the message that it hangs on.
+async fn thread_page(
+    views: &Views,
+    channel: &Channel,
+    thread: &Thread,
+    page: Page,
+    limit: usize,
+) -> Result<Vec<Message>, ApiError> {
+    let mut found = views.messages_in_thread(channel.room, thread.root, page, limit).await?;
+    let reaches_start = match page {
+        Page::Newest | Page::Around(_) => found.len() < limit,
+        Page::Before(id) => found.len() < limit && id > thread.id,
+        Page::After(id) => id < thread.id,
+    };
+    if reaches_start && let Some(root) = views.message(channel.room, thread.id).await? {
+        found.push(root);
+        let extra = found.len().saturating_sub(limit);
+        found.drain(..extra);
+    }
+    Ok(found)
 }
 
 pub(crate) async fn list(
@@ -72,11 +103,16 @@ pub(crate) async fn list(
     if !held.contains(Permissions::READ_MESSAGE_HISTORY) {
         return Ok(Json(Value::Array(Vec::new())));
     }
+    let found = match &channel.thread {
+        Some(thread) => thread_page(&views, &channel, thread, page, limit).await?,
+        None => views.messages(channel.room, page, limit).await?,
+    };
     let mut messages = Vec::new();
-    for message in views.messages(channel.room, page, limit).await? {
-        messages.push(shown(&objects, &channel, &message, &caller).await?);
+    for message in &found {
+        messages.push((message.event.no, shown(&objects, &channel, message, &caller).await?));
     }
-    Ok(Json(Value::Array(messages)))
+    objects.mark_messages(channel.room, Some(caller.user()), &mut messages).await?;
+    Ok(Json(messages.into_iter().map(|(_, message)| message).collect()))
 }
 
 pub(crate) async fn get(
@@ -87,7 +123,11 @@ pub(crate) async fn get(
     let wanted = Permissions::READ_MESSAGE_HISTORY;
     let channel = objects.channel_of(path.id("channel_id")?, caller.user(), wanted).await?;
     let message = objects.message_of(&channel, path.id("message_id")?).await?;
-    Ok(Json(shown(&objects, &channel, &message, &caller).await?))
+    let object = shown(&objects, &channel, &message, &caller).await?;
+    let mut marked = [(message.event.no, object)];
+    objects.mark_messages(channel.room, Some(caller.user()), &mut marked).await?;
+    let [(_, object)] = marked;
+    Ok(Json(object))
 }
 
 pub(crate) async fn send(

@@ -1,5 +1,5 @@
 //! `/channels/{channel_id}/messages/{message_id}/reactions/{emoji}`: `GET` who reacted; `PUT …/@me`,
-//! `DELETE …/{user_id}` (`@me` included); `DELETE` of one emoji or of all, one redaction a reaction.
+//! `DELETE …/{user_id}` (`@me` included); `DELETE` of one emoji or of all.
 //!
 //! An emoji is its Unicode text, percent-encoded once; custom emoji come with the media.
 
@@ -152,6 +152,7 @@ fn cleared(target: &Target) -> Announcement {
         needs: Permissions::VIEW_CHANNEL,
         name,
         d: d.to_string(),
+        only: None,
     }
 }
 

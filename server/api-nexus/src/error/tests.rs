@@ -32,6 +32,7 @@ fn the_table_of_rejections() {
         R::BadField { field: "topic", problem: "too odd".to_owned() },
         R::EventTooLarge { bytes: 70_000, limit: 65_536 },
         R::FieldTooLong { field: "type", bytes: 300, limit: 255 },
+        R::ThreadExists,
         R::Guild(GuildRefusal::UnknownRole),
         R::Guild(GuildRefusal::UnknownMember),
         R::Guild(GuildRefusal::UnknownOverwrite),
@@ -69,6 +70,7 @@ fn the_table_of_rejections() {
         BadField { field: "topic", problem: "too odd" } → 400 50035 Invalid Form Body {"topic":{"_errors":[{"code":"BASE_TYPE_BAD","message":"too odd"}]}}
         EventTooLarge { bytes: 70000, limit: 65536 } → 413 40005 Request entity too large
         FieldTooLong { field: "type", bytes: 300, limit: 255 } → 400 50035 Invalid Form Body {"type":{"_errors":[{"code":"BASE_TYPE_MAX_LENGTH","message":"Has 300 bytes, which is too many."}]}}
+        ThreadExists → 400 160004 A thread has already been created for this message
         Guild(UnknownRole) → 404 10011 Unknown Role
         Guild(UnknownMember) → 404 10007 Unknown Member
         Guild(UnknownOverwrite) → 404 10009 Unknown permission overwrite

@@ -5,7 +5,7 @@
 
 use std::{collections::VecDeque, sync::Arc};
 
-use nexus_event_store::RoomNo;
+use nexus_event_store::{RoomNo, UserNo};
 use nexus_views::Permissions;
 use parking_lot::Mutex;
 
@@ -23,6 +23,8 @@ pub(crate) struct Announcement {
     pub(crate) needs: Permissions,
     pub(crate) name: &'static str,
     pub(crate) d: String,
+    /// Nobody else is told.
+    pub(crate) only: Option<UserNo>,
 }
 
 #[derive(Default)]
@@ -71,6 +73,7 @@ mod tests {
             needs: Permissions::NONE,
             name: "INVITE_CREATE",
             d: number.to_string(),
+            only: None,
         }
     }
 

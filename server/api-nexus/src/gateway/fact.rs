@@ -61,6 +61,25 @@ pub(crate) enum What {
     MessageDeleted {
         channel: RoomNo,
         message: Snowflake,
+        /// The thread it was in.
+        thread: Option<Snowflake>,
+    },
+    /// Several at once.
+    MessagesDeleted {
+        channel: RoomNo,
+        messages: Vec<Snowflake>,
+        thread: Option<Snowflake>,
+    },
+    PinsChanged(RoomNo),
+    ThreadMade(EventPlace),
+    ThreadChanged(EventPlace),
+    ThreadDeleted(EventPlace),
+    /// What a steward did at somebody's request.
+    Audited(RoomNo, EventPlace),
+    /// A response to a poll; what stood before it and what stands now are read from the log.
+    Voted {
+        channel: RoomNo,
+        response: EventPlace,
     },
     ReactionAdded(Reaction),
     ReactionRemoved(Reaction),
@@ -85,6 +104,14 @@ impl What {
             | Self::MessageMade { channel, .. }
             | Self::MessageChanged { channel, .. }
             | Self::MessageDeleted { channel, .. }
+            | Self::MessagesDeleted { channel, .. }
+            | Self::PinsChanged(channel)
+            | Self::ThreadMade(EventPlace { room: channel, .. })
+            | Self::ThreadChanged(EventPlace { room: channel, .. })
+            | Self::ThreadDeleted(EventPlace { room: channel, .. })
+            | Self::Voted { channel, .. }
+            // The guild stands for its audit log.
+            | Self::Audited(channel, _)
             | Self::ReactionAdded(Reaction { channel, .. })
             | Self::ReactionRemoved(Reaction { channel, .. }) => Some(*channel),
             Self::MemberJoined(_)
@@ -109,10 +136,13 @@ impl What {
     pub(crate) fn intent(&self) -> Intents {
         match self {
             Self::MemberJoined(_) | Self::MemberChanged(_) | Self::MemberLeft(_) => Intents::GUILD_MEMBERS,
+            Self::MessageMade { .. }
+            | Self::MessageChanged { .. }
+            | Self::MessageDeleted { .. }
+            | Self::MessagesDeleted { .. } => Intents::GUILD_MESSAGES,
+            Self::Audited(..) => Intents::GUILD_MODERATION,
+            Self::Voted { .. } => Intents::GUILD_MESSAGE_POLLS,
             Self::BanAdded(_) | Self::BanRemoved(_) => Intents::GUILD_MODERATION,
-            Self::MessageMade { .. } | Self::MessageChanged { .. } | Self::MessageDeleted { .. } => {
-                Intents::GUILD_MESSAGES
-            }
             Self::ReactionAdded(_) | Self::ReactionRemoved(_) => Intents::GUILD_MESSAGE_REACTIONS,
             Self::GuildChanged
             | Self::GuildDeleted
@@ -121,8 +151,17 @@ impl What {
             | Self::RoleDeleted(_)
             | Self::ChannelMade(_)
             | Self::ChannelChanged(_)
-            | Self::ChannelDeleted(_) => Intents::GUILDS,
+            | Self::ChannelDeleted(_)
+            | Self::PinsChanged(_)
+            | Self::ThreadMade(_)
+            | Self::ThreadChanged(_)
+            | Self::ThreadDeleted(_) => Intents::GUILDS,
         }
+    }
+
+    /// Whether it is told to who is there and takes no number: a redaction may take away that it ever was.
+    pub(crate) fn is_transient(&self) -> bool {
+        matches!(self, Self::Audited(..) | Self::Voted { .. })
     }
 }
 

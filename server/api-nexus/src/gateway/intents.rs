@@ -15,6 +15,7 @@ impl Intents {
     pub(crate) const GUILD_MESSAGES: Intents = Intents(1 << 9);
     pub(crate) const GUILD_MESSAGE_REACTIONS: Intents = Intents(1 << 10);
     pub(crate) const GUILD_MESSAGE_TYPING: Intents = Intents(1 << 11);
+    pub(crate) const GUILD_MESSAGE_POLLS: Intents = Intents(1 << 24);
     pub(crate) const MESSAGE_CONTENT: Intents = Intents(1 << 15);
     /// Bits 0-16, 20, 21, 24, 25.
     pub(crate) const VALID: Intents = Intents(53_608_447);

@@ -114,8 +114,10 @@ impl SessionMachine {
                     }
                 }
                 What::GuildDeleted if is_in => self.leave(fact, &mut out),
-                _ if is_in && self.hears(fact, visible) => {
-                    out.push(self.number(Kind::Fact(Arc::clone(commit), index)));
+                what if is_in && self.hears(fact, visible) => {
+                    let kind = Kind::Fact(Arc::clone(commit), index);
+                    let transient = what.is_transient();
+                    out.push(if transient { Dispatch { seq: self.seq, kind } } else { self.number(kind) });
                 }
                 _ => {}
             }

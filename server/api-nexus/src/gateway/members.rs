@@ -16,28 +16,6 @@ use crate::{error::ApiError, objects::Objects};
 const CHUNK: usize = 1000;
 const FOUND_MAX: usize = 100;
 
-/// The members of a guild whose username, display name or nick starts with `start`, in any case.
-pub(crate) async fn matching(
-    objects: &Objects,
-    guild: RoomNo,
-    start: &str,
-    limit: usize,
-) -> Result<Vec<GuildMember>, ApiError> {
-    let start = start.to_lowercase();
-    let mut found = Vec::new();
-    for member in objects.views.guild_members(guild, None, usize::MAX).await? {
-        if found.len() == limit {
-            break;
-        }
-        let card = objects.card(member.user, Some(guild)).await?;
-        let names = [Some(card.user_id.localpart().to_owned()), card.display_name, member.nick.clone()];
-        if names.into_iter().flatten().any(|name| name.to_lowercase().starts_with(&start)) {
-            found.push(member);
-        }
-    }
-    Ok(found)
-}
-
 /// The chunks that answer a request, as `d`. Without the members intent only the asker is seen, as in
 /// GUILD_CREATE; a guild one is not in gives nothing.
 pub(crate) async fn chunks(
@@ -56,7 +34,7 @@ pub(crate) async fn chunks(
         WantedMembers::All => member(objects, guild, viewer.user).await?.into_iter().collect(),
         WantedMembers::StartingWith { query, limit } => {
             let limit = if *limit == 0 { FOUND_MAX } else { (*limit).min(FOUND_MAX) };
-            matching(objects, guild, query, limit).await?
+            objects.views.members_named(guild, query, limit).await?
         }
         WantedMembers::Users(users) => {
             let mut found = Vec::new();

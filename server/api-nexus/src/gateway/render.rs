@@ -10,7 +10,8 @@ use nexus_event_store::{
     RoomNo, Snowflake, UserNo,
     rows::{EventPlace, SnowflakeRow},
 };
-use nexus_views::Event;
+use nexus_views::{Event, project::requested_by};
+use ruma::UserId;
 use serde_json::{Value, json};
 
 use super::{
@@ -26,6 +27,7 @@ use crate::{
         guild::Listed,
         message::{Parts, Place, emoji_json, without_content},
     },
+    snowflake::iso_time,
 };
 
 /// A fact as JSON.
@@ -57,7 +59,7 @@ pub(crate) struct Viewer {
 }
 
 impl Rendered {
-    fn plain(name: &'static str, d: &Value) -> Self {
+    pub(super) fn plain(name: &'static str, d: &Value) -> Self {
         Self { name, full: d.to_string().into(), message: None }
     }
 
@@ -102,11 +104,28 @@ impl Objects {
             What::MessageChanged { channel, message, edit } => {
                 self.message_changed(fact, *channel, *message, *edit).await?
             }
-            What::MessageDeleted { channel, message } => {
-                let channel = self.channel_id(*channel).await?;
+            What::MessageDeleted { channel, message, thread } => {
+                let channel = self.channel_or_thread(*channel, *thread).await?;
                 let d = json!({ "id": message.to_string(), "channel_id": channel, "guild_id": guild_id });
                 Rendered::plain("MESSAGE_DELETE", &d)
             }
+            What::MessagesDeleted { channel, messages, thread } => {
+                let channel = self.channel_or_thread(*channel, *thread).await?;
+                let ids: Vec<String> = messages.iter().map(ToString::to_string).collect();
+                let d = json!({ "ids": ids, "channel_id": channel, "guild_id": guild_id });
+                Rendered::plain("MESSAGE_DELETE_BULK", &d)
+            }
+            What::PinsChanged(channel) => {
+                let newest = self.views.pins(*channel).await?.first().map(|pin| iso_time(pin.at_ms));
+                let channel = self.channel_id(*channel).await?;
+                let d = json!({ "channel_id": channel, "guild_id": guild_id, "last_pin_timestamp": newest });
+                Rendered::plain("CHANNEL_PINS_UPDATE", &d)
+            }
+            What::ThreadMade(root) => self.thread_event("THREAD_CREATE", fact, *root).await?,
+            What::ThreadChanged(root) => self.thread_event("THREAD_UPDATE", fact, *root).await?,
+            What::ThreadDeleted(root) => self.thread_event("THREAD_DELETE", fact, *root).await?,
+            What::Audited(_, place) => self.audit_event(fact, *place).await?,
+            What::Voted { channel, response } => self.vote_event(fact, *channel, *response).await?,
             What::ReactionAdded(reaction) => {
                 let mut d = self.reaction(reaction, &guild_id).await?;
                 d["member"] = self.member_or_user(guild, reaction.user).await?;
@@ -155,6 +174,69 @@ impl Objects {
         })
     }
 
+    /// The id of a channel, or of the thread in it.
+    async fn channel_or_thread(
+        &self,
+        channel: RoomNo,
+        thread: Option<Snowflake>,
+    ) -> Result<String, ApiError> {
+        match thread {
+            Some(thread) => Ok(thread.to_string()),
+            None => self.channel_id(channel).await,
+        }
+    }
+
+    /// The id of the thread that a message is in, if it is in one.
+    async fn thread_id(&self, event: &Event) -> Result<Option<Snowflake>, ApiError> {
+        let Some(root) = self.views.thread_of(event).await? else { return Ok(None) };
+        Ok(self.views.event(EventPlace { room: event.room, event: root }).await?.snowflake)
+    }
+
+    async fn thread_event(
+        &self,
+        name: &'static str,
+        fact: &Fact,
+        root: EventPlace,
+    ) -> Result<Rendered, ApiError> {
+        if let Some(thread) = self.views.thread(root.room, root.event).await?
+            && name != "THREAD_DELETE"
+        {
+            let mut d = self.thread(&thread, None).await?;
+            if name == "THREAD_CREATE" {
+                d["newly_created"] = true.into();
+            }
+            return Ok(Rendered::plain(name, &d));
+        }
+        let id = self.views.event(root).await?.snowflake.unwrap_or_default();
+        let parent_id = self.channel_id(root.room).await?;
+        let guild_id = fact.guild_id.to_string();
+        let d = json!({ "id": id.to_string(), "guild_id": guild_id, "parent_id": parent_id, "type": 11 });
+        Ok(Rendered::plain("THREAD_DELETE", &d))
+    }
+
+    async fn audit_event(&self, fact: &Fact, place: EventPlace) -> Result<Rendered, ApiError> {
+        let event = self.views.event(place).await?;
+        let mut d = match self.views.audit_entry(fact.guild, &event).await? {
+            Some(entry) => self.audit_entry(fact.guild, &entry).await?,
+            None => json!({}),
+        };
+        d["guild_id"] = fact.guild_id.to_string().into();
+        Ok(Rendered::plain("GUILD_AUDIT_LOG_ENTRY_CREATE", &d))
+    }
+
+    /// Who wrote a message; of a notice, at whose request it came.
+    async fn author(&self, event: &Event) -> Result<UserNo, ApiError> {
+        let content: Value = event.pdu.content_as().unwrap_or_default();
+        let user = match event.pdu.state_key().and(requested_by(event.pdu.sender(), &content)) {
+            Some(user) => UserId::parse(user).ok(),
+            None => Some(event.pdu.sender().to_owned()),
+        };
+        Ok(match user {
+            Some(user) => self.views.user_no(&user).await?.unwrap_or_default(),
+            None => UserNo::default(),
+        })
+    }
+
     async fn message_made(
         &self,
         fact: &Fact,
@@ -163,7 +245,7 @@ impl Objects {
     ) -> Result<Rendered, ApiError> {
         let event = self.views.event(event).await?;
         let d = self.message_event(fact, channel, &event, None).await?;
-        let author = self.views.user_no(event.pdu.sender()).await?.unwrap_or_default();
+        let author = self.author(&event).await?;
         let transaction = event.transaction.as_ref().filter(|mark| mark.user == author);
         let nonce = transaction.and_then(|mark| nonce_of(&mark.id));
         Ok(delivered("MESSAGE_CREATE", d, author, nonce))
@@ -199,9 +281,13 @@ impl Objects {
         event: &Event,
         edit: Option<&Event>,
     ) -> Result<Value, ApiError> {
-        let channel_id = self.views.room_snowflake(channel).await?.unwrap_or_default();
+        let thread = self.thread_id(event).await?;
+        let channel_id = match thread {
+            Some(thread) => thread,
+            None => self.views.room_snowflake(channel).await?.unwrap_or_default(),
+        };
         let place = Place { guild: fact.guild, guild_id: fact.guild_id, channel_id };
-        let author = self.views.user_no(event.pdu.sender()).await?.unwrap_or_default();
+        let author = self.author(event).await?;
         let id = event.snowflake.unwrap_or_default();
         // A deleted message has neither reactions nor an edit to show.
         let edit = edit.filter(|_| event.redacted_by.is_none());
@@ -212,7 +298,15 @@ impl Objects {
         let parts = Parts { event, id, author, edit, reactions: &reactions };
         let mut d = self.message(place, parts, None).await?;
         d["guild_id"] = fact.guild_id.to_string().into();
-        d["channel_type"] = kind_number(self.views.info(channel).await?.kind).into();
+        d["channel_type"] = match thread {
+            Some(_) => 11.into(),
+            None => kind_number(self.views.info(channel).await?.kind).into(),
+        };
+        if edit.is_some() {
+            let mut marked = [(event.no, d)];
+            self.mark_messages(channel, None, &mut marked).await?;
+            [(_, d)] = marked;
+        }
         if let Some(member) = self.bare_member_of(fact.guild, author).await? {
             d["member"] = member;
         }
@@ -222,13 +316,22 @@ impl Objects {
     async fn reaction(&self, reaction: &Reaction, guild_id: &str) -> Result<Value, ApiError> {
         Ok(json!({
             "user_id": self.views.user_snowflake(reaction.user).await?.to_string(),
-            "channel_id": self.channel_id(reaction.channel).await?,
+            "channel_id": self.channel_of_message(reaction.channel, reaction.message).await?,
             "message_id": reaction.message.to_string(),
             "guild_id": guild_id,
             "emoji": emoji_json(&reaction.emoji),
             "burst": false,
             "type": 0,
         }))
+    }
+
+    /// The id of the channel or thread that a message is in.
+    async fn channel_of_message(&self, channel: RoomNo, message: Snowflake) -> Result<String, ApiError> {
+        let thread = match self.views.lookup(message).await? {
+            Some(SnowflakeRow::Message(place)) => self.thread_id(&*self.views.event(place).await?).await?,
+            _ => None,
+        };
+        self.channel_or_thread(channel, thread).await
     }
 
     async fn author_of(&self, message: Snowflake) -> Result<Option<UserNo>, ApiError> {

@@ -15,7 +15,11 @@ use nexus_event_store::{
     feed::Commit,
     rows::{EventPlace, SnowflakeRow},
 };
-use nexus_views::{Event, Removed, TimelineSlice, Views};
+use nexus_views::{
+    Event, Removed, TimelineSlice, Views,
+    audit::{AuditAction, AuditTarget},
+    polls,
+};
 use parking_lot::Mutex;
 use ruma::{EventId, OwnedUserId, RoomId, UserId};
 use serde_json::Value;
@@ -95,11 +99,18 @@ impl Resolver {
             before: Position(commit.position.0.saturating_sub(1)),
             out: CommitFacts { position: commit.position, ..CommitFacts::default() },
             joined: BTreeSet::new(),
+            audited: Vec::new(),
         };
         for place in &commit.events {
             match self.standing(place.room).await? {
-                Standing::Guild => reading.guild_event(*place).await?,
-                Standing::ChannelOf(guild) => reading.channel_event(guild, *place).await?,
+                Standing::Guild => {
+                    reading.guild_event(*place).await?;
+                    reading.audited(place.room, *place).await?;
+                }
+                Standing::ChannelOf(guild) => {
+                    reading.channel_event(guild, *place).await?;
+                    reading.audited(guild, *place).await?;
+                }
                 Standing::Neither => {}
             }
         }
@@ -163,6 +174,8 @@ struct Reading<'a> {
     out: CommitFacts,
     /// Who came into a guild with this commit.
     joined: BTreeSet<(RoomNo, UserNo)>,
+    /// What has been noticed of the audit log.
+    audited: Vec<(RoomNo, AuditAction, UserNo, AuditTarget)>,
 }
 
 impl Reading<'_> {
@@ -315,20 +328,93 @@ impl Reading<'_> {
                 }
                 Ok(())
             }
+            ("m.room.pinned_events", Some("")) => {
+                self.add(guild, What::PinsChanged(channel)).await?;
+                if event.snowflake.is_some() {
+                    self.add(guild, What::MessageMade { channel, event: place }).await?;
+                }
+                Ok(())
+            }
+            ("nexus.thread", Some(root)) => self.thread(guild, &event, root).await,
             (_, Some(_)) => Ok(()),
             _ if event.snowflake.is_some() => {
                 self.add(guild, What::MessageMade { channel, event: place }).await
             }
             ("m.room.redaction", None) => self.redaction(guild, place).await,
+            (kind, None) if polls::is_response(kind) => {
+                self.add(guild, What::Voted { channel, response: place }).await
+            }
             _ => self.relation(guild, &event).await,
         }
+    }
+
+    async fn thread(&mut self, guild: RoomNo, event: &Event, root: &str) -> Result<(), ApiError> {
+        let Ok(root) = <&EventId>::try_from(root) else { return Ok(()) };
+        let root = self.views.event_by_id(root).await?.filter(|root| root.room == event.room);
+        let Some(root) = root.filter(|root| root.snowflake.is_some() && root.no < event.no) else {
+            return Ok(());
+        };
+        let place = EventPlace { room: event.room, event: root.no };
+        let named = |content: &Value| content["name"].is_string();
+        let was_there = self.content_before(event).await?.is_some_and(|content| named(&content));
+        match (was_there, named(&content(event))) {
+            (false, true) => self.add(guild, What::ThreadMade(place)).await,
+            (true, true) => self.add(guild, What::ThreadChanged(place)).await,
+            (true, false) => self.add(guild, What::ThreadDeleted(place)).await,
+            (false, false) => Ok(()),
+        }
+    }
+
+    /// One notice for all that a commit did to one thing.
+    async fn audited(&mut self, guild: RoomNo, place: EventPlace) -> Result<(), ApiError> {
+        let event = self.views.event(place).await?;
+        if event.pdu.sender().localpart() != "nexus" {
+            return Ok(());
+        }
+        let Some(entry) = self.views.audit_entry(guild, &event).await? else { return Ok(()) };
+        let key = (guild, entry.row.action, entry.row.actor, entry.row.target);
+        if self.audited.contains(&key) {
+            return Ok(());
+        }
+        self.audited.push(key);
+        self.add(guild, What::Audited(guild, place)).await
+    }
+
+    /// Messages that go with one commit go with one notice.
+    async fn deleted(
+        &mut self,
+        guild: RoomNo,
+        channel: RoomNo,
+        message: Snowflake,
+        thread: Option<Snowflake>,
+    ) -> Result<(), ApiError> {
+        for fact in self.out.facts.iter_mut().filter(|fact| fact.guild == guild) {
+            match &mut fact.what {
+                What::MessagesDeleted { channel: of, messages, thread: within }
+                    if *of == channel && *within == thread =>
+                {
+                    messages.push(message);
+                    return Ok(());
+                }
+                What::MessageDeleted { channel: of, message: first, thread: within }
+                    if *of == channel && *within == thread =>
+                {
+                    let messages = vec![*first, message];
+                    fact.what = What::MessagesDeleted { channel, messages, thread };
+                    return Ok(());
+                }
+                _ => {}
+            }
+        }
+        self.add(guild, What::MessageDeleted { channel, message, thread }).await
     }
 
     async fn redaction(&mut self, guild: RoomNo, place: EventPlace) -> Result<(), ApiError> {
         let channel = place.room;
         match self.views.removed_by(place).await? {
-            Some(Removed::Message(message) | Removed::ThreadMessage(message, _)) => {
-                self.add(guild, What::MessageDeleted { channel, message }).await
+            Some(Removed::Message(message)) => self.deleted(guild, channel, message, None).await,
+            Some(Removed::ThreadMessage(message, root)) => {
+                self.deleted(guild, channel, message, Some(root)).await
             }
             Some(Removed::Reaction(message, emoji, user)) if is_counted(&emoji) => {
                 let reaction = Reaction { channel, message, emoji, user };

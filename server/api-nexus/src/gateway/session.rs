@@ -248,8 +248,13 @@ impl Session {
             return Ok(*sees);
         }
         let views = &self.gateway.inner.objects.views;
-        let held = views.permissions(guild, Some(channel), self.machine.user).await?;
-        let sees = held.contains(Permissions::VIEW_CHANNEL);
+        let sees = if channel == guild {
+            let held = views.permissions(guild, None, self.machine.user).await?;
+            held.contains(Permissions::VIEW_AUDIT_LOG)
+        } else {
+            let held = views.permissions(guild, Some(channel), self.machine.user).await?;
+            held.contains(Permissions::VIEW_CHANNEL)
+        };
         self.sight.insert((guild, channel), sees);
         Ok(sees)
     }
@@ -346,6 +351,8 @@ impl Session {
         }
         if let Some(application) = objects.accounts.application_of_bot(self.machine.user).await? {
             d["application"] = ready_application(&application.id.to_string());
+        } else {
+            d["read_state"] = objects.read_states(self.machine.user, &self.machine.guilds).await?.into();
         }
         Ok(d)
     }
@@ -387,7 +394,8 @@ impl Session {
         let mut frames = Vec::new();
         for announcement in announcements {
             let is_in = self.machine.guilds.contains(&announcement.guild);
-            if !is_in || !self.viewer.intents.contains(announcement.intent) {
+            let is_for_me = announcement.only.is_none_or(|user| user == self.machine.user);
+            if !is_in || !is_for_me || !self.viewer.intents.contains(announcement.intent) {
                 continue;
             }
             let views = &gateway.inner.objects.views;

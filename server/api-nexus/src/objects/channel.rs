@@ -5,6 +5,7 @@ use nexus_views::{Channel, ChannelKind, OverwriteTarget, Permissions};
 use serde_json::{Value, json};
 
 use super::{Built, Objects};
+use crate::snowflake::iso_time;
 
 /// Discord's numbers for the kinds of channel.
 const KINDS: [(ChannelKind, u8); 6] = [
@@ -48,7 +49,7 @@ pub(crate) fn channel_json(channel: &Channel) -> Value {
         "nsfw": info.nsfw,
         "parent_id": channel.parent_id.map(|id| id.to_string()),
         "last_message_id": channel.last_message_id.map(|id| id.to_string()),
-        "last_pin_timestamp": null,
+        "last_pin_timestamp": channel.last_pin_ms.map(iso_time),
         "rate_limit_per_user": info.slowmode_s,
         "flags": 0,
         "room_id": channel.room_id,

@@ -106,6 +106,7 @@ impl Objects {
             Listed::UpTo(_) | Listed::OnlySelf => vec![self.member(room, &own).await?],
         };
         let channels = self.visible_channels(room, user).await?;
+        let (threads, _) = self.active_threads(room, user).await?;
         let mut object = self.guild(&guild).await?;
         let more = json!({
             "joined_at": iso_time(own.joined_at_ms),
@@ -115,7 +116,7 @@ impl Objects {
             "voice_states": [],
             "members": members,
             "channels": channels.iter().map(channel_json).collect::<Vec<_>>(),
-            "threads": [],
+            "threads": threads,
             "presences": [],
             "stage_instances": [],
             "guild_scheduled_events": [],

@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 
 use nexus_event_store::{RoomNo, Snowflake, UserNo};
-use nexus_views::{Event, Message, ReactionCount};
+use nexus_views::{Event, Message, ReactionCount, polls::is_start};
 use ruma::{EventId, RoomId, UserId};
 use serde_json::{Value, json};
 
@@ -19,7 +19,10 @@ use crate::{
 
 /// Discord's message types that occur.
 const DEFAULT: u8 = 0;
+const PINNED: u8 = 6;
+const THREAD_CREATED: u8 = 18;
 const REPLY: u8 = 19;
+const THREAD_STARTER: u8 = 21;
 
 /// Where a message is.
 #[derive(Clone, Copy, Debug)]
@@ -66,6 +69,24 @@ impl Objects {
     async fn whole_message(&self, place: Place, parts: Parts<'_>, viewer: Option<UserNo>) -> Built {
         let content = content_of(parts.event, parts.edit);
         let mut object = self.flat_message(place, parts, &content, viewer).await?;
+        if parts.event.pdu.event_type() == "m.room.pinned_events" {
+            object["type"] = PINNED.into();
+            object["message_reference"] = json!({
+                "type": 0,
+                "message_id": self.pin_change(parts.event).await?.map(|id| id.to_string()),
+                "channel_id": place.channel_id.to_string(),
+                "guild_id": place.guild_id.to_string(),
+            });
+        } else if content.starts_thread && parts.id != place.channel_id {
+            object["type"] = THREAD_CREATED.into();
+            object["message_reference"] =
+                json!({ "channel_id": parts.id.to_string(), "guild_id": place.guild_id.to_string() });
+        }
+        if is_start(parts.event.pdu.event_type())
+            && let Some(poll) = self.poll(parts.event, viewer).await?
+        {
+            object["poll"] = poll;
+        }
         let Some(answered) = &content.reply_to else { return Ok(object) };
         let Some(answered) = self.answered(parts.event.room, answered).await? else { return Ok(object) };
         object["type"] = REPLY.into();
@@ -115,7 +136,7 @@ impl Objects {
             "tts": false,
             "mention_everyone": content.mentions_everyone,
             "mentions": self.mentioned(place.guild, &content.mentions).await?,
-            "mention_roles": [],
+            "mention_roles": content.mention_roles,
             "mention_channels": [],
             "attachments": self.attachments(place, parts.id, &content.attachments).await?,
             "embeds": content.embeds,
@@ -190,6 +211,27 @@ fn reaction_json(reaction: &ReactionCount, viewer: Option<UserNo>) -> Value {
 /// A Unicode emoji.
 pub(crate) fn emoji_json(key: &str) -> Value {
     json!({ "id": null, "name": key })
+}
+
+/// What a thread shows in the place of the message that it hangs on.
+pub(crate) fn thread_starter(mut object: Value, referenced: Value) -> Value {
+    object["type"] = THREAD_STARTER.into();
+    object["message_reference"] = json!({
+        "type": 0,
+        "message_id": referenced["id"],
+        "channel_id": referenced["channel_id"],
+    });
+    for (field, empty) in [
+        ("content", json!("")),
+        ("embeds", json!([])),
+        ("components", json!([])),
+        ("attachments", json!([])),
+        ("reactions", json!([])),
+    ] {
+        object[field] = empty;
+    }
+    object["referenced_message"] = referenced;
+    object
 }
 
 /// Takes out what only those may see who asked for message content.

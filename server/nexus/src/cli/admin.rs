@@ -138,4 +138,9 @@ pub(crate) enum RoomsCommand {
         #[arg(value_name = "ROOM")]
         room: String,
     },
+    /// Remove a room and all its events from this server for good.
+    Purge {
+        /// Its room id.
+        room: String,
+    },
 }

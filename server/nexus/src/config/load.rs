@@ -41,9 +41,35 @@ pub(crate) fn load(
     file: &Path,
     environment: impl IntoIterator<Item = (OsString, OsString)>,
 ) -> Result<Loaded> {
-    let file = std::path::absolute(file).with_context(|| format!("{}: find its folder", file.display()))?;
+    let file = absolute(file)?;
     let text = read(&file)?;
     let file_exists = text.is_some();
+    from_text(file, file_exists, text, environment)
+}
+
+/// As [`load`], with the text of `other` where there is no `file` yet.
+pub(crate) fn load_beside(
+    file: &Path,
+    other: &Path,
+    environment: impl IntoIterator<Item = (OsString, OsString)>,
+) -> Result<Loaded> {
+    let file = absolute(file)?;
+    match read(&file)? {
+        Some(text) => from_text(file, true, Some(text), environment),
+        None => from_text(file, false, read(other)?, environment),
+    }
+}
+
+fn absolute(file: &Path) -> Result<PathBuf> {
+    std::path::absolute(file).with_context(|| format!("{}: find its folder", file.display()))
+}
+
+fn from_text(
+    file: PathBuf,
+    file_exists: bool,
+    text: Option<String>,
+    environment: impl IntoIterator<Item = (OsString, OsString)>,
+) -> Result<Loaded> {
     let mut table = match text {
         Some(text) => parse_file(&file, &text)?,
         None => Table::new(),

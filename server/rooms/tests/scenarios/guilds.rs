@@ -39,7 +39,7 @@ fn a_guild_is_a_space_of_the_steward() {
             m.room.member "@ana:sim.example" {"join_authorised_via_users_server":"@nexus:sim.example","membership":"join"} by ana
             m.room.member "@nexus:sim.example" {"membership":"join"} by nexus
             m.room.name "" {"name":"general"} by nexus
-            m.room.power_levels "" {"ban":100,"events":{"m.poll.end":0,"m.poll.response":0,"m.poll.start":0,"m.reaction":0,"m.room.encrypted":0,"m.room.message":0,"m.room.redaction":0,"m.sticker":0},"events_default":100,"invite":0,"kick":100,"redact":100,"state_default":100,"users":{},"users_default":0} by nexus
+            m.room.power_levels "" {"ban":100,"events":{"m.poll.end":0,"m.poll.response":0,"m.poll.start":0,"m.reaction":0,"m.room.encrypted":0,"m.room.message":0,"m.room.redaction":0,"m.sticker":0,"org.matrix.msc3381.poll.end":0,"org.matrix.msc3381.poll.response":0,"org.matrix.msc3381.poll.start":0},"events_default":100,"invite":0,"kick":100,"redact":100,"state_default":100,"users":{},"users_default":0} by nexus
             m.space.parent "<guild>" {"canonical":true,"via":["sim.example"]} by nexus
         "#]].assert_eq(&scene.state(&guild.general, &names).await);
     });

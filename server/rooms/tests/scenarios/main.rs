@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 mod edits;
+mod forks;
 mod guilds;
 mod idempotency;
 mod invites;
@@ -11,6 +12,7 @@ mod leaving;
 mod messages;
 mod moderation;
 mod overwrites;
+mod plain_moderation;
 mod plain_rooms;
 mod private_channels;
 mod reactions;

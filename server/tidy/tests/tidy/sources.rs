@@ -51,6 +51,22 @@ fn an_ambient_use_is_found_and_a_mention_is_not() {
     assert!(!may_be_ambient(Path::new("federation/src/sender/machine.rs")));
 }
 
+/// Who may make an event of stored JSON, whose signatures nobody checks again.
+const READS_STORED_EVENTS: &str = "server/views/src/event.rs";
+
+/// The other two ways to an event build and verify it.
+#[test]
+fn attack_08_only_the_reader_of_the_log_takes_events_unverified() {
+    let mut found = Vec::new();
+    for file in tree::files("rs") {
+        let is_inside = file.starts_with("state-resolution") || tree::is_test(&file);
+        if !is_inside && tree::production(&tree::read(&file)).contains("Pdu::from_stored") {
+            found.push(file);
+        }
+    }
+    assert_eq!(found, [Path::new(READS_STORED_EVENTS)], "take foreign events through `verify`");
+}
+
 #[test]
 fn every_source_file_says_what_it_is_for() {
     let silent: Vec<_> =

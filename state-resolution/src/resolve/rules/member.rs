@@ -20,7 +20,11 @@ struct Change<'a> {
 
 /// Whether the rules allow this membership event.
 pub(super) fn allowed(view: &View<'_>, member: &Member, creators: &Creators) -> Field<bool> {
-    let target = <&UserId>::try_from(view.event.state_key()).map_err(|_| Malformed)?;
+    let target = if view.event.state_key() == view.event.sender().as_str() {
+        view.event.sender()
+    } else {
+        <&UserId>::try_from(view.event.state_key()).map_err(|_| Malformed)?
+    };
     let change = Change { view, member, target, creators };
     match member.membership? {
         Membership::Join => change.join(),
@@ -57,7 +61,7 @@ impl<'a> Change<'a> {
             Err(Malformed) if rules.restricted_join_rule => return Ok(false),
             Err(Malformed) => None,
         };
-        if self.follows_create() && *self.target == *self.creators.creator {
+        if *self.target == *self.creators.creator && self.follows_create() {
             return Ok(true);
         }
         if !self.is_of_sender() {

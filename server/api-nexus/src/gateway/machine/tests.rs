@@ -67,7 +67,7 @@ fn the_guilds_come_after_ready_and_numbers_go_up_by_one() {
 
 #[test]
 fn intents_and_sight_filter() {
-    let hidden = What::MessageDeleted { channel: RoomNo(99), message: Snowflake(1) };
+    let hidden = What::MessageDeleted { channel: RoomNo(99), message: Snowflake(1), thread: None };
     check(
         machine(Intents(Intents::GUILDS.0 | Intents::GUILD_MESSAGES.0)),
         &[commit(
@@ -202,6 +202,6 @@ fn fact() -> impl Strategy<Value = What> {
         Just(What::GuildChanged),
         Just(What::GuildDeleted),
         Just(What::ChannelMade(CHANNEL)),
-        Just(What::MessageDeleted { channel: CHANNEL, message: Snowflake(3) }),
+        Just(What::MessageDeleted { channel: CHANNEL, message: Snowflake(3), thread: None }),
     ]
 }
