@@ -34,7 +34,6 @@ pub fn tables() -> Vec<TableInfo> {
         TableInfo::of::<OwnedApplications>(),
         TableInfo::of::<GatewaySessions>(),
         TableInfo::of::<RegistrationTokens>(),
-        TableInfo::of::<SecondFactors>(),
         TableInfo::of::<MailProofs>(),
         TableInfo::of::<MailTokens>(),
         TableInfo::of::<MailQueue>(),

@@ -7,7 +7,7 @@ use cargo_metadata::{CargoOpt, DependencyKind, MetadataCommand};
 use crate::tree;
 
 /// Each crate and all that it may depend on. A crate that is not here fails the test.
-const ALLOWED: [(&str, &[&str]); 16] = [
+const ALLOWED: [(&str, &[&str]); 17] = [
     ("nexus-state-resolution", &[]),
     ("nexus-event-store", &["nexus-state-resolution"]),
     ("nexus-federation", &["nexus-event-store", "nexus-state-resolution"]),
