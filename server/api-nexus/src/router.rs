@@ -180,6 +180,8 @@ async fn no_such_method() -> ApiError {
 #[cfg(test)]
 mod account_tests;
 #[cfg(test)]
+mod moderation_tests;
+#[cfg(test)]
 mod role_tests;
 #[cfg(test)]
 mod tests;

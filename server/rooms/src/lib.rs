@@ -199,3 +199,8 @@ impl Appended {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    mod scale;
+}

@@ -308,3 +308,41 @@ async fn a_session_ends_with_the_login_that_opened_it() {
     assert!(!session.is_live().await.unwrap());
     assert!(kept.is_live().await.unwrap());
 }
+
+fn names(all: &[Sent]) -> Vec<&str> {
+    all.iter().map(|sent| sent.t.as_str()).collect()
+}
+
+/// Attack 35: a session hears nothing of a guild from the ban on, and only moderators hear of bans.
+#[tokio::test]
+async fn a_ban_ends_what_the_banned_hears_and_is_told_to_moderators_only() {
+    let server = Server::start().await;
+    let owner = server.register("olga").await;
+    let (guild, channel) = owner.make_guild().await;
+    let (max, eve) = (server.register("max").await, server.register("eve").await);
+    for user in [&max, &eve] {
+        user.join(&owner, &channel).await;
+    }
+    let (mut of_max, _) = identify(&max, Some(53_608_447)).await;
+    let (mut of_eve, _) = identify(&eve, Some(53_608_447)).await;
+    let (mut of_owner, _) = identify(&owner, Some(53_608_447)).await;
+    let ban = format!("/guilds/{guild}/bans/{}", max.id);
+    owner.call("PUT", &ban, json!({})).await.ok();
+    owner.say(&channel, "secret").await;
+    let heard = drain(&mut of_max).await.unwrap();
+    assert_eq!(names(&heard), ["GUILD_DELETE"]);
+    assert_eq!(heard[0].d, json!({ "id": guild }));
+    assert_eq!(names(&drain(&mut of_eve).await.unwrap()), ["GUILD_MEMBER_REMOVE", "MESSAGE_CREATE"]);
+    let told = drain(&mut of_owner).await.unwrap();
+    assert_eq!(names(&told), ["GUILD_BAN_ADD", "GUILD_MEMBER_REMOVE", "MESSAGE_CREATE"]);
+    assert_eq!((&told[0].d["guild_id"], &told[0].d["user"]["id"]), (&json!(guild), &json!(max.id)));
+    owner.call("DELETE", &ban, Value::Null).await.ok();
+    assert_eq!(names(&drain(&mut of_owner).await.unwrap()), ["GUILD_BAN_REMOVE"]);
+    assert!(drain(&mut of_eve).await.unwrap().is_empty());
+    assert!(drain(&mut of_max).await.unwrap().is_empty());
+    let timeout = json!({ "communication_disabled_until": "2026-11-23T00:00:00+00:00" });
+    owner.call("PATCH", &format!("/guilds/{guild}/members/{}", eve.id), timeout).await.ok();
+    let told = drain(&mut of_eve).await.unwrap();
+    assert_eq!(names(&told), ["GUILD_MEMBER_UPDATE"]);
+    assert!(told[0].d["communication_disabled_until"].is_string());
+}

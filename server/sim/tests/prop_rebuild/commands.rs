@@ -2,8 +2,8 @@
 
 use nexus_event_store::RoomNo;
 use nexus_rooms::{
-    AddBot, ChannelChanges, CreateGuild, CreateRoom, GuildChanges, InitialState, MemberChanges, NewChannel,
-    NewInvite, Preset, Redact, RoomsError, SendEvent,
+    Actor, AddBot, ChannelChanges, CreateGuild, CreateRoom, GuildChanges, InitialState, MemberChanges,
+    NewChannel, NewInvite, Preset, Redact, RoomsError, SendEvent,
 };
 use nexus_state_resolution::RoomVersion;
 use nexus_views::{
@@ -149,7 +149,15 @@ impl World {
         let target = self.actor(dice.user()).user;
         let outcome = match dice.below(12) {
             8 => rooms.kick_member(&actor, guild, &target, None).await,
-            9 => rooms.ban_member(&actor, guild, &target, 2 * dice.below(2) as u64, None).await,
+            9 => {
+                // Mostly by the owner, who may.
+                let owner = rooms.views().guild(guild).await.unwrap().map(|guild| guild.owner);
+                let by = match owner.filter(|_| dice.below(4) > 0) {
+                    Some(owner) => Actor { user: rooms.views().user_id(owner).await.unwrap(), ..actor },
+                    None => actor,
+                };
+                rooms.ban_member(&by, guild, &target, 2 * dice.below(2) as u64, None).await
+            }
             10 => rooms.unban_member(&actor, guild, &target, None).await,
             11 => {
                 let until = self.store().world().now().0 + 5;

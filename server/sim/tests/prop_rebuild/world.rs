@@ -61,6 +61,7 @@ impl World {
         let names = Arc::<Names>::default();
         let config = RoomsConfig { default_version: RoomVersion::V12 };
         let rooms = Rooms::new(Views::new(store, name), signer, names.clone(), config);
+        rooms.start_jobs();
         let mut world = Self {
             simulation: simulation.clone(),
             rooms,
@@ -95,6 +96,10 @@ impl World {
             Ok(_) => {}
             Err(RoomsError::Rejected(_)) => self.refused += 1,
             Err(error) => panic!("not a refusal: {error}"),
+        }
+        // What a job does later is projected like everything else.
+        while !self.rooms.jobs().await.unwrap().is_empty() {
+            self.simulation.sleep(Duration::from_micros(100)).await;
         }
         for commit in self.store().commits_after(self.cursor, usize::MAX).await.unwrap() {
             for place in &commit.events {
