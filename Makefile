@@ -3,7 +3,7 @@
 export CARGO_TARGET_DIR ?= $(CURDIR)/target
 export PATH := $(HOME)/.cargo/bin:$(PATH)
 
-.PHONY: run build test lint bench bench-store demo sim soak clean
+.PHONY: run build test lint bench bench-store demo fuzz sim soak clean
 
 run: build
 	exec $(CARGO_TARGET_DIR)/debug/nexus serve $(ARGS)
@@ -23,6 +23,9 @@ sim:
 soak:
 	scripts/ensure-system-packages build test
 	scripts/soak
+
+fuzz:
+	scripts/fuzz $(ARGS)
 
 bench: build
 	python3 sytest-like-tests/bench.py $(ARGS)
