@@ -165,21 +165,44 @@ impl<'a> Room<'a> {
         Self { source: ByNumber::new(graph), keys, states }
     }
 
-    /// Everything from the two states to what changes in the first to make it the resolved one.
+    /// Everything from the two states to the events of the resolved one that they do not share.
     fn resolve(&self) -> Vec<u32> {
         let [left, right] = &self.states[..] else { panic!("two states") };
-        let shared = |key: &u32, event: &u32, other: &Interned| other.get(key) == Some(event);
-        let beside = |state: &Interned, other: &Interned| -> Vec<u32> {
-            state.iter().filter(|(key, event)| !shared(key, event, other)).map(|(_, event)| *event).collect()
-        };
-        let disputed = [beside(left, right), beside(right, left)];
-        let agreed = left.iter().filter(|(key, event)| shared(key, event, right)).map(|(_, event)| *event);
-        let version = self.source.graph.version;
+        let (shared, disputed) = compare(left, right);
         let by_name = |kind: &str, key: &str| {
             let key = self.keys.get(&(kind.to_owned(), key.to_owned()))?;
-            left.get(key).copied().filter(|event| shared(key, event, right))
+            left.get(key).copied().filter(|event| right.get(key) == Some(event))
         };
-        resolve_disputed(version, agreed, &disputed, by_name, &self.source).unwrap()
+        resolve_disputed(self.source.graph.version, shared, &disputed, by_name, &self.source).unwrap()
+    }
+}
+
+/// The events that two states share, and what each has beside them: one pass over both.
+fn compare(left: &Interned, right: &Interned) -> (Vec<u32>, [Vec<u32>; 2]) {
+    let (mut shared, mut beside) = (Vec::new(), [Vec::new(), Vec::new()]);
+    let (mut lefts, mut rights) = (left.iter().peekable(), right.iter().peekable());
+    loop {
+        match (lefts.peek().copied(), rights.peek().copied()) {
+            (None, None) => return (shared, beside),
+            (Some((key, event)), Some((other_key, other))) if key == other_key => {
+                if event == other {
+                    shared.push(*event);
+                } else {
+                    beside[0].push(*event);
+                    beside[1].push(*other);
+                }
+                lefts.next();
+                rights.next();
+            }
+            (Some((key, event)), other) if other.is_none_or(|(other_key, _)| key < other_key) => {
+                beside[0].push(*event);
+                lefts.next();
+            }
+            (_, other) => {
+                beside[1].extend(other.map(|(_, event)| *event));
+                rights.next();
+            }
+        }
     }
 }
 
@@ -188,17 +211,14 @@ fn from_strings(source: &ByNumber<'_>, snapshots: &[StateSnapshot<u32>]) -> Stat
     resolve(source.graph.version, snapshots, source).unwrap()
 }
 
-/// The median of some runs.
-fn median(mut run: impl FnMut()) -> Duration {
-    let mut times: Vec<Duration> = (0..7)
-        .map(|_| {
-            let start = Instant::now();
-            run();
-            start.elapsed()
-        })
-        .collect();
-    times.sort_unstable();
-    times[times.len() / 2]
+/// The least of some runs: what else the machine did meanwhile only adds to a time.
+fn least(mut run: impl FnMut()) -> Duration {
+    let times = (0..15).map(|_| {
+        let start = Instant::now();
+        run();
+        start.elapsed()
+    });
+    times.min().unwrap()
 }
 
 fn main() {
@@ -237,13 +257,13 @@ fn main() {
             let parts = [&conflict.disputed, &conflict.difference, &conflict.subgraph];
             let full: BTreeSet<u32> = parts.into_iter().flatten().copied().collect();
             let disputed: BTreeSet<u32> = conflict.disputed.iter().copied().collect();
-            let ours = median(|| {
+            let ours = least(|| {
                 black_box(room.resolve());
             });
-            let strings = median(|| {
+            let strings = least(|| {
                 black_box(from_strings(&room.source, &snapshots));
             });
-            let theirs = median(|| {
+            let theirs = least(|| {
                 black_box(ruma(&graph, &states, &typed));
             });
             let ms = |time: Duration| format!("{:.2} ms", time.as_secs_f64() * 1e3);

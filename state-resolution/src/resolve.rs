@@ -181,7 +181,7 @@ fn settle<'c, 's, Id: Copy + Eq + Hash + Ord, S: ResolutionSource<Id>>(
     // v2 begins with what the states agree on, v2.1 with nothing.
     let mut state = State::default();
     if !algorithm.begin_iterative_auth_checks_with_empty_state_map {
-        fill(&mut state, &mut loader, &agreed)?;
+        fill(&mut state, &mut loader, disputed, &agreed)?;
     }
 
     // 1. and 2.: those events that can take a right from someone, the greatest power first.
@@ -208,13 +208,18 @@ fn missing_citation<Id: Copy>(source: &impl ResolutionSource<Id>, id: Id) -> Res
     }
 }
 
-/// Puts the agreed events into the state under every key that the rules may ask for.
+/// Puts the agreed events into the state under every key that the rules may ask for; the first `disputed` of the
+/// loaded events say which keys are not agreed.
 fn fill<Id: Copy + Eq + Hash + Ord>(
     state: &mut State,
     loader: &mut Loader<'_, '_, Id, impl ResolutionSource<Id>>,
+    disputed: usize,
     agreed: &impl Fn(&str, &str) -> Option<Id>,
 ) -> Result<(), ResolveError> {
-    for key in loader.loaded.keys.all() {
+    let room = &loader.loaded;
+    let mut is_disputed = vec![false; room.keys.len()];
+    room.events[..disputed].iter().for_each(|event| is_disputed[event.key.index()] = true);
+    for key in room.keys.all().filter(|key| !is_disputed[key.index()]) {
         let (kind, state_key) = loader.loaded.keys.name(key);
         if let Some(id) = agreed(kind, state_key) {
             let event = loader.load(id)?;

@@ -23,6 +23,7 @@ use nexus_views::{
     records::{Aliases, Forgotten},
     rows::{GuildChannels, Infos, Members, Memberships, OverwriteChannels},
     unread::Mentions,
+    user_words,
 };
 
 use crate::tables::tables;
@@ -163,11 +164,24 @@ impl Purge<'_> {
             [address::<Members>(&(self.room, *user)), address::<Memberships>(&(*user, self.room))]
         });
         let rows: Vec<RowKey> = rows.collect();
-        let any = !rows.is_empty();
-        if any {
-            self.commit(rows, None).await?;
+        if rows.is_empty() {
+            return Ok(false);
         }
-        Ok(any)
+        let tx = self.store.begin();
+        for ((_, user), row) in &members {
+            user_words::forget(&tx, *user, row).await?;
+        }
+        self.done.rows += rows.len() as u64;
+        rows.into_iter().for_each(|row| tx.delete_raw(row));
+        let written = match tx.stage() {
+            Ok(staged) => staged.durable().await.map(drop),
+            Err(error) => Err(error),
+        };
+        match written {
+            // Somebody came or went in another room meanwhile: the same members are taken again.
+            Ok(()) | Err(StoreError::Conflict) => Ok(true),
+            Err(error) => Err(error),
+        }
     }
 
     /// The moment from which no command finds the room.

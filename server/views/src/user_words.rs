@@ -8,7 +8,12 @@
 
 use std::collections::BTreeSet;
 
-use nexus_event_store::{Rows as _, Scan, StoreError, Tx, UserNo, catalogue::numbers, codec::Text, table};
+use nexus_event_store::{
+    Rows as _, Scan, StoreError, Tx, UserNo,
+    catalogue::{Users, numbers},
+    codec::Text,
+    table,
+};
 use ruma::UserId;
 
 use crate::{Membership, MembershipRow, ViewError, Views, project::is_steward};
@@ -64,6 +69,16 @@ pub(crate) async fn project(
         }
     }
     Ok(())
+}
+
+/// Takes away what a membership that is purged meant for the words of a user.
+///
+/// # Errors
+/// Store errors.
+pub async fn forget(tx: &Tx, user: UserNo, row: &MembershipRow) -> Result<(), StoreError> {
+    let user_id = tx.existing::<Users>(&user).await?;
+    let gone = MembershipRow { membership: Membership::Leave, ..row.clone() };
+    project(tx, user, &user_id, Some(row), &gone).await
 }
 
 impl Views {

@@ -111,6 +111,10 @@ impl<'s, Id: Copy + Eq + Hash + Ord, S: ResolutionSource<Id>> Citations<'s, Id, 
         // What the agreed events rest on is in every chain: it counts as walked by nobody.
         let mut by_all: Vec<bool> = Vec::new();
         self.walk(agreed, |node| !std::mem::replace(place(&mut by_all, node), true))?;
+        let count: usize = disputed.iter().map(Vec::len).sum();
+        self.nodes.reserve(count);
+        self.ids.reserve(count);
+        self.spans.reserve(count);
         // How many states reach a node, and which was the last of them.
         let mut reached: Vec<(usize, usize)> = Vec::new();
         for (state, events) in disputed.iter().enumerate() {

@@ -41,14 +41,43 @@ pub(super) enum Facts {
     Other,
 }
 
+/// The types that the rules tell apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    Create,
+    Levels,
+    JoinRules,
+    Member,
+    ThirdPartyInvite,
+    /// Special in the oldest room versions only.
+    Aliases,
+    Redaction,
+    Other,
+}
+
+impl Kind {
+    pub(super) fn of(event_type: &str) -> Self {
+        match event_type {
+            "m.room.member" => Kind::Member,
+            "m.room.create" => Kind::Create,
+            "m.room.power_levels" => Kind::Levels,
+            "m.room.join_rules" => Kind::JoinRules,
+            "m.room.third_party_invite" => Kind::ThirdPartyInvite,
+            "m.room.aliases" => Kind::Aliases,
+            "m.room.redaction" => Kind::Redaction,
+            _ => Kind::Other,
+        }
+    }
+}
+
 impl Facts {
-    pub(super) fn read(rules: &AuthorizationRules, pdu: &Pdu) -> Self {
-        match pdu.event_type() {
-            "m.room.create" => Facts::Create(Box::new(Create::read(rules, pdu))),
-            "m.room.power_levels" => Facts::Levels(Box::new(Levels::read(rules, pdu.content()))),
-            "m.room.join_rules" => Facts::JoinRule(JoinRule::read(pdu.content())),
-            "m.room.member" => Facts::Member(Member::read(pdu.content())),
-            _ => Facts::Other,
+    pub(super) fn read(rules: &AuthorizationRules, kind: Kind, pdu: &Pdu) -> Self {
+        match kind {
+            Kind::Create => Facts::Create(Box::new(Create::read(rules, pdu))),
+            Kind::Levels => Facts::Levels(Box::new(Levels::read(rules, pdu.content()))),
+            Kind::JoinRules => Facts::JoinRule(JoinRule::read(pdu.content())),
+            Kind::Member => Facts::Member(Member::read(pdu.content())),
+            Kind::ThirdPartyInvite | Kind::Aliases | Kind::Redaction | Kind::Other => Facts::Other,
         }
     }
 }

@@ -39,13 +39,13 @@ pub(super) struct Keys {
 }
 
 impl Keys {
-    /// No pairs yet. State keys are foreign and hashed: `seed` depends on the ids of the events in
+    /// No pairs yet, with room for the members among so many events. State keys are foreign and hashed: `seed` depends on the ids of the events in
     /// question, so that whoever wants keys to collide would have to find events whose own ids make them.
-    pub(super) fn new(seed: u64) -> Self {
+    pub(super) fn new(seed: u64, events: usize) -> Self {
         let hasher = SeedableRandomState::with_seed(seed, SharedSeed::global_fixed());
-        let members = StateKeys::with_hasher(hasher.clone());
-        let mut keys =
-            Self { members, others: BTreeMap::new(), names: Vec::new(), member: Arc::from(MEMBER), hasher };
+        let members = StateKeys::with_capacity_and_hasher(events, hasher.clone());
+        let names = Vec::with_capacity(events);
+        let mut keys = Self { members, others: BTreeMap::new(), names, member: Arc::from(MEMBER), hasher };
         // In the order of the constants above.
         for kind in ["m.room.create", "m.room.power_levels", "m.room.join_rules"] {
             keys.number(kind, "");
@@ -83,6 +83,10 @@ impl Keys {
     pub(super) fn name(&self, key: KeyNo) -> (&str, &str) {
         let (kind, state_key) = &self.names[key.index()];
         (kind, state_key)
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.names.len()
     }
 
     pub(super) fn all(&self) -> impl Iterator<Item = KeyNo> + use<> {

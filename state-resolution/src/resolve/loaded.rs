@@ -10,7 +10,7 @@ use ruma::{EventId, UserId, room_version_rules::AuthorizationRules};
 use super::{
     ResolutionSource, ResolveError,
     citations::{Citations, place},
-    facts::{Create, Facts, Levels},
+    facts::{Create, Facts, Kind, Levels},
     keys::{KeyNo, Keys},
 };
 use crate::{Pdu, RoomVersion, auth::create_event_id, auth_types};
@@ -20,6 +20,7 @@ pub(super) struct Event {
     pub(super) pdu: Arc<Pdu>,
     /// Its own type and state key.
     pub(super) key: KeyNo,
+    pub(super) kind: Kind,
     facts: OnceCell<Facts>,
     links: Option<Links>,
 }
@@ -71,7 +72,8 @@ impl Loaded {
             return Err(ResolveError::NotState { event_id: pdu.event_id().to_owned() });
         };
         let key = self.keys.number(pdu.event_type(), state_key);
-        self.events.push(Event { pdu, key, facts: OnceCell::new(), links: None });
+        let kind = Kind::of(pdu.event_type());
+        self.events.push(Event { pdu, key, kind, facts: OnceCell::new(), links: None });
         Ok(self.events.len() - 1)
     }
 
@@ -79,11 +81,11 @@ impl Loaded {
     fn link(&mut self, event: usize, cited: (usize, usize)) {
         let event = &mut self.events[event];
         let pdu = &event.pdu;
-        let is_own = pdu.event_type() == "m.room.member" && event.state_key() == pdu.sender().as_str();
+        let is_own = event.kind == Kind::Member && event.state_key() == pdu.sender().as_str();
         let sender =
             if is_own { event.key } else { self.keys.number("m.room.member", pdu.sender().as_str()) };
         let mut via = None;
-        if let Facts::Member(member) = event.facts.get_or_init(|| Facts::read(self.rules, pdu)) {
+        if let Facts::Member(member) = event.facts.get_or_init(|| Facts::read(self.rules, event.kind, pdu)) {
             if let Ok(Some(user)) = &member.via {
                 via = Some(self.keys.number("m.room.member", user.as_str()));
             }
@@ -106,7 +108,7 @@ impl Loaded {
 
     /// What the rules read in an event's content; parsed on first use.
     pub(super) fn facts<'a>(&self, event: &'a Event) -> &'a Facts {
-        event.facts.get_or_init(|| Facts::read(self.rules, &event.pdu))
+        event.facts.get_or_init(|| Facts::read(self.rules, event.kind, &event.pdu))
     }
 
     /// The event of a key among those that an event cites.
@@ -160,7 +162,7 @@ impl<'c, 's, Id: Copy + Eq + Hash + Ord, S: ResolutionSource<Id>> Loader<'c, 's,
             }
         }
         let rules = &version.rules().authorization;
-        let keys = Keys::new(seed);
+        let keys = Keys::new(seed, pdus.len());
         // What they cite is mostly among them.
         let events = Vec::with_capacity(pdus.len() + pdus.len() / 4);
         let loaded = Loaded { version, rules, events, cited: Vec::new(), keys, create: None };

@@ -16,7 +16,7 @@ use std::sync::Arc;
 use ruma::{Int, UserId, room_version_rules::AuthorizationRules};
 
 use super::{
-    facts::{Creators, Facts, Field, Level, Levels, Membership},
+    facts::{Creators, Facts, Field, Kind, Level, Levels, Membership},
     iterative::View,
 };
 use crate::authorise_state_only;
@@ -64,8 +64,7 @@ fn needed(levels: Option<&Levels>, level: Level) -> Field<Power> {
 /// Whether the rules allow the event by the state.
 pub(super) fn allowed(view: &View<'_>) -> Field<bool> {
     let (room, event) = (view.room, view.event);
-    let event_type = event.pdu.event_type();
-    if event_type == "m.room.create" {
+    if event.kind == Kind::Create {
         return Ok(true);
     }
     let Some(create) = view.find(super::keys::KeyNo::CREATE) else { return Ok(false) };
@@ -73,12 +72,16 @@ pub(super) fn allowed(view: &View<'_>) -> Field<bool> {
     if !create.federate? && create.sender.server_name() != event.sender().server_name() {
         return Ok(false);
     }
-    let is_old_special_case = (room.rules.special_case_room_aliases && event_type == "m.room.aliases")
-        || (room.rules.special_case_room_redaction && event_type == "m.room.redaction");
+    let is_old_special_case = match event.kind {
+        Kind::Aliases => room.rules.special_case_room_aliases,
+        Kind::Redaction => room.rules.special_case_room_redaction,
+        _ => false,
+    };
     if is_old_special_case {
         return Ok(allowed_in_general(view));
     }
-    let Ok(creators) = &create.creators else { return Ok(false) };
+    // Not every rule asks who made the room, so only those that do need it to be readable.
+    let creators = create.creators.as_ref().map_err(|malformed| *malformed);
     if let Facts::Member(member) = room.facts(event) {
         return member::allowed(view, member, creators);
     }
@@ -86,13 +89,13 @@ pub(super) fn allowed(view: &View<'_>) -> Field<bool> {
     if view.membership(event.sender_key())? != Membership::Join {
         return Ok(false);
     }
-    let levels = view.levels();
+    let (levels, creators) = (view.levels(), creators?);
     let power = power_of(room.rules, levels, event.sender(), creators)?;
-    if event_type == "m.room.third_party_invite" {
+    if event.kind == Kind::ThirdPartyInvite {
         return Ok(power >= needed(levels, Level::Invite)?);
     }
     let takes = match levels {
-        Some(levels) => levels.state_event(event_type)?,
+        Some(levels) => levels.state_event(event.pdu.event_type())?,
         None => Level::StateDefault.default(),
     };
     if power < Power::Level(takes) {
@@ -115,3 +118,6 @@ fn allowed_in_general(view: &View<'_>) -> bool {
     };
     authorise_state_only(view.room.version, &view.event.pdu, by_key).is_ok()
 }
+
+#[cfg(test)]
+mod tests;

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+import aiohttp
+
 from harness.matching import assert_matrix_error
-from harness.matrix_api import MatrixAccount, room_path, segment
+from harness.matrix_api import MatrixAccount, MatrixApi, room_path, segment
 from harness.scene import Guild
 
 VIEW_CHANNEL = 1 << 10
@@ -19,11 +21,11 @@ async def hierarchy(account: MatrixAccount, room_id: str) -> list[dict[str, Any]
 async def test_channels_are_shown_to_who_may_view_them(guild: Guild) -> None:
     member = await guild.new_matrix_member(join_general=False)
     space = str(guild.object["room_id"])
-    hidden = await guild.owner.api.post(f"/guilds/{guild.id}/channels", {"name": "hidden", "type": 0})
-    await guild.owner.api.put(
-        f"/channels/{hidden['id']}/permissions/{guild.id}",
-        {"type": 0, "allow": "0", "deny": str(VIEW_CHANNEL)},
-    )
+    new = {"name": "hidden", "type": 0}
+    hidden = await guild.owner.api.post(f"/guilds/{guild.id}/channels", new, status=201)
+    denied = {"type": 0, "allow": "0", "deny": str(VIEW_CHANNEL)}
+    path = f"/channels/{hidden['id']}/permissions/{guild.id}"
+    assert (await guild.owner.api.call("PUT", path, body=denied)).status == 204
     rooms = await hierarchy(member, space)
     shown = [r["room_id"] for r in rooms]
     assert shown[0] == space and rooms[0]["room_type"] == "m.space"
@@ -34,9 +36,7 @@ async def test_channels_are_shown_to_who_may_view_them(guild: Guild) -> None:
     assert_matrix_error(await member.api.wire.send("GET", summary), 404, "M_NOT_FOUND")
 
 
-async def test_only_members_see_into_a_closed_guild(
-    guild: Guild, alice: MatrixAccount
-) -> None:
+async def test_only_members_see_into_a_closed_guild(guild: Guild, alice: MatrixAccount) -> None:
     space = str(guild.object["room_id"])
     path = f"/_matrix/client/v1/rooms/{segment(space)}/hierarchy"
     assert_matrix_error(await alice.api.wire.send("GET", path), 403, "M_FORBIDDEN")
@@ -65,3 +65,13 @@ async def test_power_levels_and_upgrades_are_not_for_guilds(guild: Guild) -> Non
             "POST", room_path(room_id, "kick"), body={"user_id": guild.owner.mxid}
         )
         assert_matrix_error(kicked, 403, "M_FORBIDDEN")
+
+
+async def test_the_directory_without_a_token(make_server: Any, session: aiohttp.ClientSession) -> None:
+    for allowed, status in ((False, 401), (True, 200)):
+        server = make_server(config={"directory": {"public_without_login": allowed}})
+        server.start()
+        api = MatrixApi.anonymous(session, server.url)
+        reply = await api.call("GET", "/publicRooms")
+        assert reply.status == status, str(reply)
+        assert (await api.call("POST", "/publicRooms", body={})).status == 401, "searching needs one"

@@ -156,9 +156,7 @@ async def test_aliases(people: list[NioClient], server: NexusServer) -> None:
     refused(again, "M_ROOM_IN_USE")
 
 
-async def test_a_public_room_is_found(
-    people: list[NioClient], matrix: MatrixApi
-) -> None:
+async def test_a_public_room_is_found(people: list[NioClient], matrix: MatrixApi) -> None:
     ana, ben, _ = people
     name = fresh_name("teahouse")
     room = await make_room(ana, visibility=nio.RoomVisibility.public, name=name, topic="leaves")

@@ -15,7 +15,7 @@ use nexus_event_store::{
 };
 use nexus_maintenance::purge::{PurgeError, purge, resume, unfinished};
 use nexus_sim::executor::Simulation;
-use nexus_views::Views;
+use nexus_views::{Views, rebuild::rebuild};
 
 use crate::world::{Dump, Lived, actor, check, lines, live, message, server_name};
 
@@ -71,6 +71,25 @@ fn a_purged_room_is_gone_and_the_store_is_sound() {
         let again =
             purge(lived.store(), lived.rooms.views().caches(), lived.plain.as_str(), &mut |_| {}).await;
         assert!(matches!(again, Err(PurgeError::UnknownRoom(_))));
+    });
+}
+
+#[test]
+fn a_rebuild_finds_what_a_purge_has_left() {
+    let simulation = Simulation::new(35);
+    simulation.run(async {
+        let lived = live(&simulation).await;
+        let views = |rows: Dump| -> Dump {
+            rows.into_iter().filter(|((_, key), _)| (32..64).contains(&key[0])).collect()
+        };
+        purge_plain(&lived).await;
+        let left = views(lived.engine.dump());
+        rebuild(lived.store(), |_| {}).await.unwrap();
+        let rebuilt = views(lived.engine.dump());
+        let only = |these: &Dump, others: &Dump| -> Vec<u8> {
+            these.iter().filter(|row| !others.contains(row)).map(|((_, key), _)| key[0]).collect()
+        };
+        assert_eq!((only(&left, &rebuilt), only(&rebuilt, &left)), (vec![], vec![]), "tables that differ");
     });
 }
 

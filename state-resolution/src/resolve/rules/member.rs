@@ -15,11 +15,11 @@ struct Change<'a> {
     view: &'a View<'a>,
     member: &'a Member,
     target: &'a UserId,
-    creators: &'a Creators,
+    creators: Field<&'a Creators>,
 }
 
 /// Whether the rules allow this membership event.
-pub(super) fn allowed(view: &View<'_>, member: &Member, creators: &Creators) -> Field<bool> {
+pub(super) fn allowed(view: &View<'_>, member: &Member, creators: Field<&Creators>) -> Field<bool> {
     let target = if view.event.state_key() == view.event.sender().as_str() {
         view.event.sender()
     } else {
@@ -50,7 +50,7 @@ impl<'a> Change<'a> {
     }
 
     fn power(&self, levels: Option<&Levels>, user: &UserId) -> Field<Power> {
-        power_of(self.view.room.rules, levels, user, self.creators)
+        power_of(self.view.room.rules, levels, user, self.creators?)
     }
 
     fn join(&self) -> Field<bool> {
@@ -61,7 +61,7 @@ impl<'a> Change<'a> {
             Err(Malformed) if rules.restricted_join_rule => return Ok(false),
             Err(Malformed) => None,
         };
-        if *self.target == *self.creators.creator && self.follows_create() {
+        if *self.target == *self.creators?.creator && self.follows_create() {
             return Ok(true);
         }
         if !self.is_of_sender() {
