@@ -22,6 +22,7 @@ pub(crate) mod moderation;
 pub(crate) mod mutual_rooms;
 pub(crate) mod profile;
 pub(crate) mod public_rooms;
+pub(crate) mod receipts;
 pub(crate) mod redact;
 pub(crate) mod refresh;
 pub(crate) mod register;

@@ -473,6 +473,7 @@ mod tests {
             BadField { field: "f", problem: "why" } -> 400 M_BAD_JSON
             EventTooLarge { bytes: 70000, limit: 65536 } -> 413 M_TOO_LARGE
             FieldTooLong { field: "f", bytes: 300, limit: 255 } -> 400 M_INVALID_PARAM
+            ThreadExists -> 400 M_INVALID_PARAM
             DuplicateReaction -> 400 M_DUPLICATE_ANNOTATION
             Moderation(UnknownBan) -> 403 M_FORBIDDEN
             Moderation(NobodyBanned) -> 403 M_FORBIDDEN

@@ -15,7 +15,7 @@ use nexus_views::{Event, ViewError, Views};
 use ruma::CanonicalJsonObject;
 use serde_json::{Value, json};
 
-use crate::json_out::ObjectWriter;
+use crate::{access::Sight, json_out::ObjectWriter};
 
 /// Whom events are written for, and when.
 #[derive(Clone, Copy, Debug)]
@@ -50,6 +50,14 @@ struct Around {
     redaction: Option<Arc<Event>>,
     previous: Option<Arc<Event>>,
     edit: Option<Arc<Event>>,
+    thread: Option<Thread>,
+}
+
+/// What hangs on an event.
+struct Thread {
+    count: u64,
+    latest: Arc<Event>,
+    takes_part: bool,
 }
 
 /// Writes one event.
@@ -62,7 +70,7 @@ pub(crate) async fn event_json(
     if !views.shows_content(event, Some(viewer.user)).await? {
         return Ok(erased_json(viewer, event, room_id));
     }
-    let around = look_around(views, event).await?;
+    let around = look_around(views, viewer, event).await?;
     let mut out = String::with_capacity(event.pdu.content().get().len() + 512);
     write_event(&mut out, viewer, event, room_id, &around);
     Ok(out)
@@ -119,7 +127,24 @@ pub(crate) fn stripped_with_time(event: &Event) -> Value {
     })
 }
 
-async fn look_around(views: &Views, event: &Event) -> Result<Around, ViewError> {
+/// The thread on an event. Who follows it or began it takes part.
+async fn thread(views: &Views, viewer: Viewer<'_>, event: &Event) -> Result<Option<Thread>, ViewError> {
+    let Some(row) = views.thread_row(event.room, event.no).await? else { return Ok(None) };
+    let Some(latest) = row.latest else { return Ok(None) };
+    let latest = views.event(EventPlace { room: event.room, event: latest }).await?;
+    // Who may see the root may not have been there for all that came later.
+    let user_id = views.user_id(viewer.user).await?;
+    let membership = views.membership(event.room, viewer.user).await?;
+    let mut sight = Sight::new(views, event.room, &user_id, membership.as_ref()).await?;
+    if !sight.sees(views, &latest).await? {
+        return Ok(None);
+    }
+    let takes_part =
+        user_id == event.pdu.sender() || views.takes_part(event.room, event.no, viewer.user).await?;
+    Ok(Some(Thread { count: row.messages, latest, takes_part }))
+}
+
+async fn look_around(views: &Views, viewer: Viewer<'_>, event: &Event) -> Result<Around, ViewError> {
     let mut around = Around::default();
     if let Some(redaction) = event.redacted_by {
         let place = EventPlace { room: event.room, event: redaction };
@@ -130,7 +155,10 @@ async fn look_around(views: &Views, event: &Event) -> Result<Around, ViewError> 
             let kind = event.pdu.event_type();
             around.previous = views.state_event(event.room, event.state_before, kind, key).await?;
         }
-        None if event.redacted_by.is_none() => around.edit = views.edit_of(event).await?,
+        None if event.redacted_by.is_none() => {
+            around.edit = views.edit_of(event).await?;
+            around.thread = thread(views, viewer, event).await?;
+        }
         None => {}
     }
     Ok(around)
@@ -157,11 +185,22 @@ fn write_event(out: &mut String, viewer: Viewer<'_>, event: &Event, room_id: Roo
         write_fields(&mut because, redaction, room_id);
         because.end();
     }
-    if let Some(edit) = &around.edit {
+    if around.edit.is_some() || around.thread.is_some() {
         let mut relations = unsigned.object("m.relations");
-        let mut replace = relations.object("m.replace");
-        write_fields(&mut replace, edit, room_id);
-        replace.end();
+        if let Some(edit) = &around.edit {
+            let mut replace = relations.object("m.replace");
+            write_fields(&mut replace, edit, room_id);
+            replace.end();
+        }
+        if let Some(thread) = &around.thread {
+            let mut bundle = relations.object("m.thread");
+            bundle.number("count", thread.count);
+            bundle.boolean("current_user_participated", thread.takes_part);
+            let mut latest = bundle.object("latest_event");
+            write_fields(&mut latest, &thread.latest, room_id);
+            latest.end();
+            bundle.end();
+        }
         relations.end();
     }
     unsigned.end();

@@ -59,6 +59,8 @@ pub(crate) struct EventFilter {
     rooms: Option<Vec<String>>,
     not_rooms: Vec<String>,
     contains_url: Option<bool>,
+    /// Count what is unread in threads apart from the rest.
+    pub(crate) unread_thread_notifications: bool,
     /// Of the members, tell only of those who matter to the events told.
     pub(crate) lazy_load_members: bool,
 }

@@ -12,6 +12,7 @@ mod invited;
 mod joined;
 mod knocked;
 mod left;
+mod receipts;
 mod state;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -140,7 +141,8 @@ pub(crate) async fn answer(client: &Client<'_>, moment: &Moment) -> Result<Answe
         let may_be_news = changed.contains(room)
             || client.is_new(row)
             || !by_room.is_empty()
-            || (row.membership == Membership::Join && client.typing_is_news(*room));
+            || (row.membership == Membership::Join
+                && (client.typing_is_news(*room) || client.receipts_are_news(*room).await?));
         if !may_be_news {
             continue;
         }

@@ -71,7 +71,18 @@ impl Objects {
             pinged,
             pings_everyone: self.pings_everyone(channel, author, content, &form.allowed_mentions).await?,
         };
-        let mut object = self.content(channel, said).await?;
+        let is_bare = said.content.trim().is_empty()
+            && said.embeds.is_empty()
+            && said.components.is_empty()
+            && said.attachments.is_empty();
+        let mut object = match &form.poll {
+            // The poll is what there is to read.
+            Some(_) if is_bare => Map::from_iter([("m.mentions".to_owned(), json!({}))]),
+            _ => self.content(channel, said).await?,
+        };
+        if let Some(poll) = &form.poll {
+            poll.write(&mut object, self.views.store().world().now().0);
+        }
         if let Some(answered) = answered {
             let target = json!({ "m.in_reply_to": { "event_id": answered.event.pdu.event_id() } });
             object.insert("m.relates_to".to_owned(), target);

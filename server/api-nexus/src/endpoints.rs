@@ -20,6 +20,7 @@ pub(crate) mod mfa;
 pub(crate) mod oauth2;
 pub(crate) mod overwrites;
 pub(crate) mod pins;
+pub(crate) mod polls;
 pub(crate) mod reactions;
 pub(crate) mod read_states;
 pub(crate) mod roles;

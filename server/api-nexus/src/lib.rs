@@ -24,6 +24,7 @@ mod message_content;
 mod message_form;
 mod objects;
 mod params;
+mod poll_form;
 mod router;
 mod snowflake;
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! The body of a message as clients send it, checked against Discord's limits.
 //!
 //! **Units**: lengths in characters. **Errors**: 50035 with the field named; 50006 for a message with
-//! nothing in it. What this server does not have yet (stickers, polls) is refused, not dropped.
+//! nothing in it. What this server does not have yet (stickers) is refused, not dropped.
 //! **Source**: `discord-api-docs`, "Create Message", "Embed Limits", "Allowed Mentions Object".
 
 use nexus_event_store::Snowflake;
@@ -12,6 +12,7 @@ use crate::{
     attachment::{self, AttachmentForm},
     error::ApiError,
     form::{self, Form},
+    poll_form::PollForm,
 };
 
 const CONTENT_CHARS: usize = 2000;
@@ -59,6 +60,7 @@ pub(crate) struct MessageForm {
     pub(crate) nonce: Option<Value>,
     pub(crate) enforce_nonce: bool,
     pub(crate) flags: Option<u64>,
+    pub(crate) poll: Option<PollForm>,
     pub(crate) attachments: Option<Vec<AttachmentForm>>,
 }
 
@@ -69,15 +71,13 @@ impl MessageForm {
             if form.list("sticker_ids", usize::MAX).is_some_and(|items| !items.is_empty()) {
                 form.fault("sticker_ids", "NOT_AVAILABLE", "Stickers are not available on this server yet.");
             }
-            if form.raw("poll").is_some() {
-                form.fault("poll", "NOT_AVAILABLE", "Polls are not available on this server yet.");
-            }
             form.flag("tts");
             let embeds = embeds(form);
             Self {
                 content: cleared(form, "content", |form| form.text("content", 0..=CONTENT_CHARS)),
                 embeds,
                 components: components(form),
+                poll: form.object("poll", PollForm::read),
                 reference: form.object("message_reference", reference),
                 allowed_mentions: allowed_mentions(form),
                 nonce: nonce(form),
@@ -239,7 +239,7 @@ mod tests {
             &json!({ "content": "hi", "tts": false, "enforce_nonce": false,
                 "message_reference": { "message_id": "5", "fail_if_not_exists": true } }),
             &expect![[
-                r#"MessageForm { content: Some("hi"), embeds: None, components: None, reference: Some(Reference { message: Snowflake(5), fail_if_not_exists: true }), allowed_mentions: AllowedMentions { everyone: true, users: None, replied_user: true }, nonce: None, enforce_nonce: false, flags: None, attachments: None }"#
+                r#"MessageForm { content: Some("hi"), embeds: None, components: None, reference: Some(Reference { message: Snowflake(5), fail_if_not_exists: true }), allowed_mentions: AllowedMentions { everyone: true, users: None, replied_user: true }, nonce: None, enforce_nonce: false, flags: None, poll: None, attachments: None }"#
             ]],
         );
         // discord.py: integer ids, an empty list of components, a nonce it enforces
@@ -247,7 +247,7 @@ mod tests {
             &json!({ "content": "hi", "components": [], "nonce": "123", "enforce_nonce": true, "tts": false,
                 "message_reference": { "message_id": 5, "channel_id": 6 } }),
             &expect![[
-                r#"MessageForm { content: Some("hi"), embeds: None, components: Some([]), reference: Some(Reference { message: Snowflake(5), fail_if_not_exists: true }), allowed_mentions: AllowedMentions { everyone: true, users: None, replied_user: true }, nonce: Some(String("123")), enforce_nonce: true, flags: None, attachments: None }"#
+                r#"MessageForm { content: Some("hi"), embeds: None, components: Some([]), reference: Some(Reference { message: Snowflake(5), fail_if_not_exists: true }), allowed_mentions: AllowedMentions { everyone: true, users: None, replied_user: true }, nonce: Some(String("123")), enforce_nonce: true, flags: None, poll: None, attachments: None }"#
             ]],
         );
         // serenity: parse users with an empty list of users
@@ -255,7 +255,7 @@ mod tests {
             &json!({ "content": null, "embeds": [{ "title": "t", "color": 255 }], "nonce": 7,
                 "allowed_mentions": { "parse": ["users"], "users": [], "roles": [] } }),
             &expect![[
-                r#"MessageForm { content: Some(""), embeds: Some([Object {"color": Number(255), "title": String("t"), "type": String("rich")}]), components: None, reference: None, allowed_mentions: AllowedMentions { everyone: false, users: None, replied_user: false }, nonce: Some(Number(7)), enforce_nonce: false, flags: None, attachments: None }"#
+                r#"MessageForm { content: Some(""), embeds: Some([Object {"color": Number(255), "title": String("t"), "type": String("rich")}]), components: None, reference: None, allowed_mentions: AllowedMentions { everyone: false, users: None, replied_user: false }, nonce: Some(Number(7)), enforce_nonce: false, flags: None, poll: None, attachments: None }"#
             ]],
         );
     }

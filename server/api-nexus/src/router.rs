@@ -13,7 +13,7 @@ use crate::{
     endpoints::{
         applications, attachments, audit_logs, auth, bans, bulk_delete, channels, directory, gateway_address,
         guild_preview, guilds, invites, join, member_changes, members, messages, mfa, oauth2, overwrites,
-        pins, reactions, read_states, roles, rooms, sessions, threads, typing, users,
+        pins, polls, reactions, read_states, roles, rooms, sessions, threads, typing, users,
     },
     error::ApiError,
     gateway, limits,
@@ -164,6 +164,9 @@ fn pin_calls() -> Router<NexusApi> {
         .route("/channels/{channel_id}/pins/{message_id}", put(pins::add).delete(pins::remove))
         .route("/channels/{channel_id}/messages/pins", get(pins::list))
         .route("/channels/{channel_id}/messages/pins/{message_id}", put(pins::add).delete(pins::remove))
+        .route("/channels/{channel_id}/polls/{message_id}/answers/@me", put(polls::vote))
+        .route("/channels/{channel_id}/polls/{message_id}/answers/{answer_id}", get(polls::voters))
+        .route("/channels/{channel_id}/polls/{message_id}/expire", post(polls::expire))
         .route("/channels/{channel_id}/messages/bulk-delete", post(bulk_delete::delete))
         .route("/channels/{channel_id}/messages/{message_id}/ack", post(read_states::ack))
         .route("/read-states/ack-bulk", post(read_states::ack_several))

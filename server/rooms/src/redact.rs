@@ -90,6 +90,10 @@ impl Decide for RedactEvent<'_> {
         if !joined && info.guild.is_none() {
             return Err(Rejection::NotMember.into());
         }
+        if let Some(guild) = info.guild {
+            // A membership that a job has yet to end gives nothing.
+            need(decision.permissions(guild, Some(self.room), user).await?, Permissions::VIEW_CHANNEL)?;
+        }
         let target = decision.reader().event_by_id(&self.redact.event_id).await?;
         let target = target.filter(|event| event.room == self.room).ok_or(Rejection::UnknownEvent)?;
         if LASTING.contains(&target.pdu.event_type()) && target.pdu.state_key().is_some() {
@@ -100,7 +104,6 @@ impl Decide for RedactEvent<'_> {
             match info.guild {
                 Some(guild) => {
                     let held = decision.permissions(guild, Some(self.room), user).await?;
-                    need(held, Permissions::VIEW_CHANNEL)?;
                     if target.pdu.sender() != self.actor.user {
                         need(held, Permissions::MANAGE_MESSAGES)?;
                         if target.pdu.state_key().is_some() {

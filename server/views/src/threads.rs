@@ -15,6 +15,9 @@ use crate::{ViewError, Views, rows::MessageRow};
 /// How many threads of a room are looked at for a list.
 pub const THREADS_SCANNED: usize = 1000;
 
+/// How many messages of a thread are looked through for one's own.
+const PARTS_SCANNED: usize = 200;
+
 /// How long a thread stays open that nobody writes in, unless it says otherwise: three days.
 pub const AUTO_ARCHIVE_MINUTES: u32 = 4320;
 
@@ -239,6 +242,18 @@ impl Views {
         }
         let rows = self.store.scan::<ThreadOrder>(scan).await?;
         Ok(rows.into_iter().map(|((_, event), row)| (event, row)).collect())
+    }
+
+    /// Whether one of the newest messages of a thread is the user's, or the user follows it.
+    ///
+    /// # Errors
+    /// Store errors.
+    pub async fn takes_part(&self, room: RoomNo, root: EventNo, user: UserNo) -> Result<bool, ViewError> {
+        if self.thread_member(room, root, user).await?.is_some() {
+            return Ok(true);
+        }
+        let newest = Scan::prefix::<ThreadMessages>(&(room, root)).reverse().limit(PARTS_SCANNED);
+        Ok(self.store.scan::<ThreadMessages>(newest).await?.iter().any(|(_, row)| row.author == user))
     }
 
     /// Who follows a thread, by number after `after`.

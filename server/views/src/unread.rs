@@ -15,13 +15,16 @@ use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Membership, ViewError, Views,
+    ViewError, Views,
     rows::{GuildMembers, MessageRow, Messages},
     threads::ThreadMessages,
 };
 
 /// No count goes further.
-pub const COUNTED: usize = 500;
+pub const COUNTED: usize = 100;
+
+/// So many messages are looked at first.
+const STEP: usize = 8;
 
 /// So many receipts of a room are told at once.
 const RECEIPTS_TOLD: usize = 500;
@@ -210,15 +213,19 @@ impl Views {
         };
         let mut unread = Unread::default();
         let mut newest_own = marker;
-        for (id, row) in self.newest(room, thread).await? {
-            if Some(row.event) <= marker || id < since {
+        // Mostly little is unread: a few rows first, the rest only if they do not settle it.
+        for limit in [STEP, COUNTED] {
+            let rows = self.newest(room, thread, limit).await?;
+            let is_all = rows.len() < limit;
+            let is_read = |id: Snowflake, row: &MessageRow| Some(row.event) <= marker || id < since;
+            let end = rows.iter().position(|(id, row)| is_read(*id, row) || row.author == user);
+            unread.messages = end.unwrap_or(rows.len());
+            if let Some((id, row)) = end.and_then(|end| rows.get(end)) {
+                newest_own = if is_read(*id, row) { marker } else { Some(row.event) };
+            }
+            if is_all || end.is_some() {
                 break;
             }
-            if row.author == user {
-                newest_own = Some(row.event);
-                break;
-            }
-            unread.messages += 1;
         }
         if unread.messages > 0 {
             unread.mentions = self.mentions(room, user, thread, newest_own, since).await?;
@@ -230,28 +237,26 @@ impl Views {
         &self,
         room: RoomNo,
         thread: Option<EventNo>,
+        limit: usize,
     ) -> Result<Vec<(Snowflake, MessageRow)>, ViewError> {
         Ok(match thread {
             None => {
-                let scan = Scan::prefix::<Messages>(&room).reverse().limit(COUNTED);
+                let scan = Scan::prefix::<Messages>(&room).reverse().limit(limit);
                 let rows = self.store.scan::<Messages>(scan).await?;
                 rows.into_iter().map(|((_, id), row)| (id, row)).collect()
             }
             Some(root) => {
-                let scan = Scan::prefix::<ThreadMessages>(&(room, root)).reverse().limit(COUNTED);
+                let scan = Scan::prefix::<ThreadMessages>(&(room, root)).reverse().limit(limit);
                 let rows = self.store.scan::<ThreadMessages>(scan).await?;
                 rows.into_iter().map(|((_, _, id), row)| (id, row)).collect()
             }
         })
     }
 
+    /// Since when the user is there: in a guild's channel, since they came into the guild.
     async fn came(&self, room: RoomNo, user: UserNo) -> Result<Snowflake, ViewError> {
-        let mut row = self.membership(room, user).await?;
-        if row.as_ref().is_none_or(|row| row.membership != Membership::Join)
-            && let Some(guild) = self.info(room).await?.guild
-        {
-            row = self.membership(guild, user).await?;
-        }
+        let place = self.info(room).await?.guild.unwrap_or(room);
+        let row = self.membership(place, user).await?;
         Ok(row.map_or(Snowflake(u64::MAX), |row| Snowflake::at(row.since_ms)))
     }
 
@@ -401,7 +406,7 @@ impl Views {
         if let Some(id) = self.event(EventPlace { room, event }).await?.snowflake {
             return Ok(Some(id));
         }
-        let rows = self.newest(room, None).await?;
+        let rows = self.newest(room, None, COUNTED).await?;
         Ok(rows.into_iter().find(|(_, row)| row.event <= event).map(|(id, _)| id))
     }
 }

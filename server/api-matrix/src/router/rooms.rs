@@ -8,8 +8,8 @@ use axum::{
 use crate::{
     api::MatrixApi,
     endpoints::{
-        aliases, context, forget, hierarchy, knock, moderation, mutual_rooms, public_rooms, relations,
-        room_summary, tags, threads, timestamp, upgrade, user_directory,
+        aliases, context, forget, hierarchy, knock, moderation, mutual_rooms, public_rooms, receipts,
+        relations, room_summary, tags, threads, timestamp, upgrade, user_directory,
     },
 };
 
@@ -25,6 +25,8 @@ pub(super) fn v3() -> Router<MatrixApi> {
         .route("/rooms/{room}/aliases", get(aliases::of_room))
         .route("/directory/room/{alias}", get(aliases::get).put(aliases::put).delete(aliases::delete))
         .route("/directory/list/room/{room}", get(public_rooms::visibility).put(public_rooms::set_visibility))
+        .route("/rooms/{room}/receipt/{kind}/{event}", post(receipts::post))
+        .route("/rooms/{room}/read_markers", post(receipts::read_markers))
         .route("/rooms/{room}/context/{event}", get(context::get))
         .route("/user/{user}/rooms/{room}/tags", get(tags::list))
         .route("/user/{user}/rooms/{room}/tags/{tag}", put(tags::put).delete(tags::delete))

@@ -5,7 +5,7 @@
 use nexus_event_store::{Position, RoomNo};
 use nexus_views::{Event, Membership, MembershipRow, ViewError};
 
-use super::{Client, Moment, events_field, state};
+use super::{Client, Moment, events_field, receipts, state};
 use crate::{
     access::{Sight, membership_in},
     event_json::{RoomIdField, events_json},
@@ -37,7 +37,9 @@ pub(super) async fn section(
     let mut page = newest(client, room, Newest { since, until, sight: sight.as_mut(), ignored }).await?;
     let state = state::before_timeline(client, room, since, &page).await?;
     let typing = client.typing_is_news(room) && client.filter.room.ephemeral.admits_type("m.typing");
-    let is_silent = page.items.is_empty() && state.is_empty() && account_data.is_empty() && !typing;
+    let receipts = receipts::event(client, moment, room, since).await?;
+    let is_silent =
+        page.items.is_empty() && state.is_empty() && account_data.is_empty() && receipts.is_none() && !typing;
     if is_silent && since.is_some() && !client.full_state {
         return Ok(None);
     }
@@ -59,7 +61,9 @@ pub(super) async fn section(
     if typing {
         ephemeral.push(typing_event(client, room).await?);
     }
+    ephemeral.extend(receipts);
     events_field(&mut section, "ephemeral", &ephemeral);
+    receipts::unread_fields(client, room, &mut section).await?;
     events_field(&mut section, "account_data", account_data);
     section.end();
     Ok(Some(out))

@@ -10,6 +10,7 @@ mod http;
 mod media;
 mod moderation;
 mod reading;
+mod receipts;
 mod rooms;
 mod sight;
 mod sync;

@@ -166,7 +166,7 @@ async fn send_read(
     let unique = views.store().world().random_u64();
     let event = SendEvent {
         room: channel.room_id.clone(),
-        event_type: "m.room.message".to_owned(),
+        event_type: if form.poll.is_some() { "m.poll.start" } else { "m.room.message" }.to_owned(),
         state_key: None,
         content,
         txn: form.nonce.as_ref().map(|nonce| nonce_key(nonce, form.enforce_nonce, unique)),

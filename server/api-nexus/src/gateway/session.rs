@@ -297,6 +297,16 @@ impl Session {
             return Ok(None);
         }
         let objects = &self.gateway.inner.objects;
+        if let Kind::Fact(commit, index) = &dispatch.kind
+            && let What::Audited(guild, _) = commit.facts[*index].what
+            && !objects
+                .views
+                .permissions(guild, None, self.machine.user)
+                .await?
+                .contains(Permissions::VIEW_AUDIT_LOG)
+        {
+            return Ok(None);
+        }
         let (name, d): (&str, Arc<str>) = match dispatch.kind {
             Kind::Ready => ("READY", self.ready().await?.to_string().into()),
             Kind::Resumed => ("RESUMED", RESUMED.into()),

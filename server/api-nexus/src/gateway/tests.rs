@@ -10,6 +10,8 @@ use super::{
 };
 use crate::test_server::{Server, User, text};
 
+mod views;
+
 /// A dispatch as it was sent.
 #[derive(Clone, Debug, PartialEq)]
 struct Sent {

@@ -35,25 +35,25 @@ const EMOJI: [&str; 2] = ["👍", "custom:1"];
 const FEW: usize = 12;
 
 /// Draws choices from a number, digit by digit.
-struct Dice(u64);
+pub(crate) struct Dice(u64);
 
 impl Dice {
-    fn below(&mut self, bound: usize) -> usize {
+    pub(crate) fn below(&mut self, bound: usize) -> usize {
         let digit = self.0 % bound as u64;
         self.0 = (self.0 / bound as u64).rotate_right(7) ^ self.0.wrapping_mul(0x9e37_79b9_7f4a_7c15);
         usize::try_from(digit).unwrap()
     }
 
-    fn one_of<'a, T>(&mut self, items: &'a [T]) -> &'a T {
+    pub(crate) fn one_of<'a, T>(&mut self, items: &'a [T]) -> &'a T {
         &items[self.below(items.len())]
     }
 
-    fn user(&mut self) -> &'static str {
+    pub(crate) fn user(&mut self) -> &'static str {
         USERS[self.below(USERS.len())]
     }
 
     /// One of the last `few` more often than not: what is new is what changes.
-    fn recent<'a, T>(&mut self, few: usize, items: &'a [T]) -> &'a T {
+    pub(crate) fn recent<'a, T>(&mut self, few: usize, items: &'a [T]) -> &'a T {
         let reach = if self.below(4) == 0 { items.len() } else { items.len().min(few) };
         &items[items.len() - 1 - self.below(reach)]
     }
@@ -92,8 +92,9 @@ impl World {
             }
             64..76 => self.steward_decides(&mut dice).await,
             76..84 => self.change_room_state(who, &mut dice).await,
-            84..110 => self.say(who, &mut dice).await,
-            110..160 => self.relate(who, &mut dice).await,
+            84..98 => self.say(who, &mut dice).await,
+            98..120 => self.converse(who, &mut dice).await,
+            120..160 => self.relate(who, &mut dice).await,
             _ => self.redact(who, &mut dice).await,
         }
     }
@@ -336,7 +337,19 @@ impl World {
         self.rooms.send(&self.actor(who), event).await.map(drop)
     }
 
-    async fn send(&mut self, who: &str, room: OwnedRoomId, event_type: &str, content: Value) {
+    pub(crate) async fn send_state(
+        &mut self,
+        who: &str,
+        room: OwnedRoomId,
+        event_type: &str,
+        key: &str,
+        content: Value,
+    ) {
+        let outcome = self.state(who, room, event_type, key, content).await;
+        self.after(outcome).await;
+    }
+
+    pub(crate) async fn send(&mut self, who: &str, room: OwnedRoomId, event_type: &str, content: Value) {
         let event_type = event_type.to_owned();
         let event = SendEvent { room, event_type, state_key: None, content: object(content), txn: None };
         let outcome = self.rooms.send(&self.actor(who), event).await;
