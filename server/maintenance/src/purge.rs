@@ -9,7 +9,7 @@
 //! list nothing any more.
 
 use nexus_event_store::{
-    EventNo, Position, RoomNo, Rows as _, Scan, Snowflake, Store, StoreError,
+    EventNo, Position, RoomNo, Rows as _, Scan, Snowflake, Store, StoreError, Tx,
     catalogue::{
         EventPlaces, Events, Heads, Meta, RoomNumbers, RoomSnowflakes, Rooms, Snowflakes, Stream, Table,
         Timeline, Transactions,
@@ -20,6 +20,7 @@ use nexus_event_store::{
 };
 use nexus_views::{
     Caches,
+    audit::{Audit, AuditTarget},
     records::{Aliases, Forgotten},
     rows::{GuildChannels, Infos, Members, Memberships, OverwriteChannels},
     unread::Mentions,
@@ -131,6 +132,11 @@ impl Purge<'_> {
         self.pointing_here::<Transactions>(|_, place| place.room).await?;
         self.pointing_here::<Aliases>(|_, alias| alias.room).await?;
         self.pointing_here::<OverwriteChannels>(|_, row| row.channel).await?;
+        self.pointing_here::<Audit>(|_, row| match row.target {
+            AuditTarget::Channel(room) | AuditTarget::Thread(room, _) => room,
+            _ => row.place.room,
+        })
+        .await?;
         self.pointing_here::<Mentions>(|(_, room, _), _| *room).await?;
         self.pointing_here::<Forgotten>(|(_, room), _| *room).await?;
         while self.memberships(STEP).await? {}
@@ -157,31 +163,26 @@ impl Purge<'_> {
         tx.stage()?.durable().await.map(drop)
     }
 
-    /// Takes the room out of its members' lists; whether there was any.
+    /// Takes the room out of its members' lists, and their names there out of the index of names; whether
+    /// there was any.
     async fn memberships(&mut self, limit: usize) -> Result<bool, StoreError> {
         let members = self.store.scan::<Members>(Scan::prefix::<Members>(&self.room).limit(limit)).await?;
-        let rows = members.iter().flat_map(|((_, user), _)| {
-            [address::<Members>(&(self.room, *user)), address::<Memberships>(&(*user, self.room))]
-        });
-        let rows: Vec<RowKey> = rows.collect();
-        if rows.is_empty() {
-            return Ok(false);
-        }
         let tx = self.store.begin();
         for ((_, user), row) in &members {
-            user_words::forget(&tx, *user, row).await?;
+            // A member may have joined or left since the list was read.
+            let Some(row) = tx.row::<Members>(&(self.room, *user)).await?.filter(|now| now == row) else {
+                return Ok(true);
+            };
+            user_words::forget(&tx, *user, &row).await?;
+            tx.delete::<Members>(&(self.room, *user));
+            tx.delete::<Memberships>(&(*user, self.room));
         }
-        self.done.rows += rows.len() as u64;
-        rows.into_iter().for_each(|row| tx.delete_raw(row));
-        let written = match tx.stage() {
-            Ok(staged) => staged.durable().await.map(drop),
-            Err(error) => Err(error),
-        };
-        match written {
-            // Somebody came or went in another room meanwhile: the same members are taken again.
-            Ok(()) | Err(StoreError::Conflict) => Ok(true),
-            Err(error) => Err(error),
+        if members.is_empty() {
+            return Ok(false);
         }
+        settle(tx).await?;
+        self.done.rows += 2 * members.len() as u64;
+        Ok(true)
     }
 
     /// The moment from which no command finds the room.
@@ -225,7 +226,7 @@ impl Purge<'_> {
                 tx.put::<Stream>(&position, &row);
             }
         }
-        tx.stage()?.durable().await?;
+        settle(tx).await?;
         Ok(true)
     }
 
@@ -274,6 +275,16 @@ impl Purge<'_> {
             self.commit(rows, None).await?;
         }
         Ok(any)
+    }
+}
+
+/// Makes a step durable. One that was overtaken changes nothing and is made again by its caller, who looks
+/// anew each time.
+async fn settle(tx: Tx) -> Result<(), StoreError> {
+    match tx.stage() {
+        Ok(staged) => staged.durable().await.map(drop),
+        Err(StoreError::Conflict) => Ok(()),
+        Err(error) => Err(error),
     }
 }
 

@@ -11,7 +11,7 @@ use nexus_event_store::{
 };
 use nexus_views::{
     Event, Membership, Permissions,
-    project::{NewEvent, project_redaction},
+    project::{NewEvent, is_steward, project_redaction},
     rows::{RelationKind, Relations},
 };
 use ruma::{CanonicalJsonObject, CanonicalJsonValue, OwnedEventId, OwnedRoomId};
@@ -90,17 +90,26 @@ impl Decide for RedactEvent<'_> {
         if !joined && info.guild.is_none() {
             return Err(Rejection::NotMember.into());
         }
+        if let Some(guild) = info.guild {
+            // A membership that a job has yet to end gives nothing.
+            need(decision.permissions(guild, Some(self.room), user).await?, Permissions::VIEW_CHANNEL)?;
+        }
         let target = decision.reader().event_by_id(&self.redact.event_id).await?;
         let target = target.filter(|event| event.room == self.room).ok_or(Rejection::UnknownEvent)?;
         if LASTING.contains(&target.pdu.event_type()) && target.pdu.state_key().is_some() {
             return Err(RoomsError::forbidden("this event cannot be redacted"));
+        }
+        // What a steward says of a guild holds until it is said anew: emptied it would read as "deny".
+        let is_control = target.pdu.state_key().is_some()
+            && (target.pdu.event_type().starts_with("nexus.") || is_steward(target.pdu.sender()));
+        if is_control {
+            return Err(RoomsError::forbidden("what a steward says of a guild cannot be redacted"));
         }
         let mut by_steward = false;
         if target.pdu.sender() != self.actor.user || !joined {
             match info.guild {
                 Some(guild) => {
                     let held = decision.permissions(guild, Some(self.room), user).await?;
-                    need(held, Permissions::VIEW_CHANNEL)?;
                     if target.pdu.sender() != self.actor.user {
                         need(held, Permissions::MANAGE_MESSAGES)?;
                         if target.pdu.state_key().is_some() {

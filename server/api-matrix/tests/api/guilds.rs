@@ -71,6 +71,9 @@ async fn who_is_banned_reads_nothing_from_the_moment_it_is_acknowledged() {
     let (ana, ben) = (server.register("ana").await, server.register("ben").await);
     let guild = guild(&server, &ana, &[&ben]).await;
     let channel = &guild.channels[3];
+    let said = format!("/rooms/{}/send/m.room.message/t0", segment(channel));
+    let own = ben.call("PUT", &said, json!({ "msgtype": "m.text", "body": "mine" })).await.ok();
+    let mine = own["event_id"].as_str().unwrap().to_owned();
     let before = ben.sync("").await;
     assert!(before["rooms"]["join"][channel].is_object());
     let body = json!({ "user_id": ben.id, "reason": "because" });
@@ -93,6 +96,13 @@ async fn who_is_banned_reads_nothing_from_the_moment_it_is_acknowledged() {
     for room in [channel, &guild.room] {
         let join = ben.call("POST", &format!("/join/{}", segment(room)), json!({})).await;
         assert_eq!(join.error(), "403 M_FORBIDDEN");
+    }
+    let redact = format!("/rooms/{}/redact/{}/t2", segment(channel), segment(&mine));
+    assert_eq!(ben.call("PUT", &redact, json!({})).await.error(), "403 M_FORBIDDEN");
+    for path in [format!("event/{}", segment(&mine)), format!("context/{}", segment(&mine))] {
+        let reply = ben.get(&format!("/rooms/{}/{path}", segment(channel))).await;
+        assert!(reply.error().starts_with("40"), "{path}: {}", reply.error());
+        assert!(!reply.body.to_string().contains("mine"));
     }
     let typing = format!("/rooms/{}/typing/{}", segment(channel), segment(&ben.id));
     assert_eq!(ben.call("PUT", &typing, json!({ "typing": true })).await.error(), "403 M_FORBIDDEN");

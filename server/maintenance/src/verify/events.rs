@@ -13,7 +13,8 @@ use nexus_event_store::{
     trie,
 };
 use nexus_state_resolution::{Pdu, RoomVersion, Verified, required_signers, verify_reporting};
-use ruma::{OwnedEventId, signatures::PublicKeyMap};
+use nexus_views::Event;
+use ruma::signatures::PublicKeyMap;
 
 use super::{Check, Counted, Cursor};
 
@@ -21,16 +22,15 @@ type Placed = ((RoomNo, EventNo), EventRow);
 
 /// What one event's JSON says of itself.
 struct Judged {
-    pdu: Option<Pdu>,
+    pdu: Option<Arc<Pdu>>,
     unknown_key: bool,
     wrong: Option<String>,
 }
 
 /// Checks hashes and signatures: the expensive part, and a function of its arguments.
-fn judge(version: RoomVersion, row: &EventRow, keys: &PublicKeyMap) -> Judged {
-    let pdu = OwnedEventId::try_from(row.event_id.as_str())
-        .ok()
-        .and_then(|id| Pdu::from_stored(version, id, row.json.as_str().into()).ok());
+fn judge(version: RoomVersion, ((room, no), row): &Placed, keys: &PublicKeyMap) -> Judged {
+    let (room, no) = (*room, *no);
+    let pdu = Event::from_row(room, no, version, row.clone()).ok().map(|event| event.pdu);
     let known = match required_signers(version, &row.json) {
         Ok(signers) => signers.iter().all(|signer| keys.contains_key(signer.as_str())),
         Err(error) => {
@@ -110,7 +110,7 @@ impl Check<'_> {
                 let job = move || -> Vec<(Placed, Judged)> {
                     let judge = |(placed, version): (Placed, Option<RoomVersion>)| {
                         let judged = match version {
-                            Some(version) => judge(version, &placed.1, &keys),
+                            Some(version) => judge(version, &placed, &keys),
                             None => Judged {
                                 pdu: None,
                                 unknown_key: false,

@@ -2,7 +2,7 @@
 
 use nexus_event_store::{
     Scan,
-    catalogue::{Events, Heads, RemovedBy, Timeline},
+    catalogue::{ChainPlaces, Events, Heads, RemovedBy, Timeline},
     read::decode_row,
     table_list::TableInfo,
 };
@@ -36,6 +36,16 @@ impl Check<'_> {
                 if head.state != state {
                     let what = format!("its state is {:?}, after its newest event {state:?}", head.state);
                     self.problem("heads", &key, Some(&event.event_id), what);
+                }
+            }
+        }
+        // The index of auth chains is filled where it is asked, so an event need not be in it.
+        let mut cursor = Cursor::new(&TableInfo::of::<ChainPlaces>());
+        while let Some(rows) = self.typed::<ChainPlaces>(&mut cursor).await {
+            for ((room, event), _) in rows {
+                if let Ok(None) = self.look::<Events>(&(room, event)).await {
+                    let key = format!("({room}, {event})");
+                    self.problem("chain_places", key, None, "there is no such event");
                 }
             }
         }

@@ -63,7 +63,7 @@ fn run_and_kill(folder: &Path, run: u64, dice: &mut Dice) -> Vec<String> {
             }
         }
     });
-    let wanted = dice.below(40);
+    let wanted = dice.below(60);
     let mut seen = Vec::new();
     while (seen.len() as u64) < wanted {
         match acknowledged.recv_timeout(Duration::from_secs(60)) {

@@ -24,6 +24,18 @@ use nexus_views::rows::{GuildMemberRow, GuildMembers, GuildOverwrites, Overwrite
 
 use crate::world::live;
 
+/// Tables that still lack a sample; none is to be added here.
+const NOT_YET: [&str; 8] = [
+    "departures",
+    "jobs",
+    "last_wrote",
+    "profile_fields",
+    "receipt_order",
+    "receipts",
+    "registration_tokens",
+    "second_factors",
+];
+
 struct Sample {
     key: Bytes,
     value: Bytes,
@@ -102,16 +114,34 @@ fn rows_by_hand(rows: &mut BTreeMap<u8, Vec<(Bytes, Bytes)>>) {
     row::<UserMedia>(rows, &(UserNo(2), Text::from("medium")), &());
 }
 
+/// Whether there is a sample of the version that is written today.
+fn has_newest(table: &TableInfo) -> bool {
+    let as_today = |sample: &Sample| {
+        (table.decode)(&sample.key, &sample.value).is_ok_and(|row| row.encoded == sample.value.as_ref())
+    };
+    samples(table).iter().any(as_today)
+}
+
+/// Whether `now` has every word of `then` in its order: a newer version may say more.
+fn says_as_much(then: &str, now: &str) -> bool {
+    let words = |text: &str| -> Vec<String> {
+        text.split_whitespace().map(|word| word.trim_end_matches(',').to_owned()).collect()
+    };
+    let mut now = words(now).into_iter();
+    words(then).iter().all(|word| now.any(|found| found == *word))
+}
+
 fn write_missing() {
     let mut rows = lived_rows();
     rows_by_hand(&mut rows);
-    for table in tables().iter().filter(|table| samples(table).is_empty()) {
+    for table in tables().iter().filter(|table| !has_newest(table)) {
         let Some(rows) = rows.get(&table.number) else { continue };
         let line = |(key, value): &(Bytes, Bytes)| {
             format!("{} {} {}\n", hex(key), hex(value), says(table, key, value))
         };
         fs::create_dir_all(file_of(table).parent().unwrap()).unwrap();
-        fs::write(file_of(table), rows.iter().map(line).collect::<String>()).unwrap();
+        let before = fs::read_to_string(file_of(table)).unwrap_or_default();
+        fs::write(file_of(table), before + &rows.iter().map(line).collect::<String>()).unwrap();
     }
 }
 
@@ -122,13 +152,11 @@ fn every_sample_is_read_and_says_what_it_said() {
     }
     let mut without = Vec::new();
     for table in tables() {
-        let samples = samples(&table);
-        let mut newest = false;
-        for Sample { key, value, says: said } in &samples {
-            assert_eq!(&says(&table, key, value), said, "table {}", table.name);
-            newest |= (table.decode)(key, value).unwrap().encoded == value.as_ref();
+        for Sample { key, value, says: said } in samples(&table) {
+            let now = says(&table, &key, &value);
+            assert!(says_as_much(&said, &now), "table {}: {said}\nreads as {now}", table.name);
         }
-        if !newest {
+        if !has_newest(&table) && !NOT_YET.contains(&table.name) {
             without.push(table.name);
         }
     }

@@ -132,6 +132,7 @@ pub(crate) async fn live(simulation: &Simulation) -> Lived {
     let gone = actor("guest0");
     rooms.leave(&gone, &plain, None).await.unwrap();
     rooms.forget(&gone, &plain).await.unwrap();
+    rooms.ban_member(&ana, guild, &actor("troll").user, 0, None).await.unwrap();
     let lived = Lived { engine, rooms, guild, channel, plain };
     for room in [&lived.channel, &lived.plain] {
         talk(&lived, room).await;
@@ -193,6 +194,34 @@ async fn talk(lived: &Lived, room: &OwnedRoomId) {
             json!({ "m.relates_to": { "rel_type": "m.annotation", "event_id": first, "key": key } });
         let reaction = SendEvent { event_type: "m.reaction".to_owned(), ..message(room, key, content) };
         lived.send("ana", reaction).await;
+    }
+    let thread = json!({
+        "msgtype": "m.text", "body": "in a thread", "m.mentions": { "user_ids": [format!("@ben:{SERVER}")] },
+        "m.relates_to": { "rel_type": "m.thread", "event_id": first },
+    });
+    lived.send("ana", message(room, "4", thread)).await;
+    let question = json!({
+        "m.poll": {
+            "question": { "m.text": [{ "body": "which" }] }, "kind": "m.disclosed", "max_selections": 1,
+            "answers": [{ "m.id": "a", "m.text": [{ "body": "A" }] }, { "m.id": "b", "m.text": [{ "body": "B" }] }],
+        },
+        "m.text": [{ "body": "which" }],
+    });
+    let poll = SendEvent { event_type: "m.poll.start".to_owned(), ..message(room, "5", question) };
+    let poll = lived.send("ana", poll).await;
+    let response = json!({
+        "m.relates_to": { "rel_type": "m.reference", "event_id": poll }, "m.selections": ["a"],
+    });
+    lived
+        .send("ana", SendEvent { event_type: "m.poll.response".to_owned(), ..message(room, "6", response) })
+        .await;
+    if *room == lived.plain {
+        let pins = SendEvent {
+            event_type: "m.room.pinned_events".to_owned(),
+            state_key: Some(String::new()),
+            ..message(room, "7", json!({ "pinned": [first] }))
+        };
+        lived.send("ana", pins).await;
     }
     let redact = Redact { room: room.clone(), event_id: second, reason: None, txn: None };
     lived.rooms.redact(&actor("ana"), redact).await.unwrap();

@@ -84,7 +84,7 @@ where
     let started = std::thread::Builder::new().name(name.to_owned()).spawn(move || {
         let outcome = runtime.block_on(work(lines.clone()));
         let last = outcome.unwrap_or_else(|error| {
-            tracing::warn!(error = format!("{error:#}"), "{name} was not done");
+            tracing::info!(error = format!("{error:#}"), "{name} was not done");
             json!({ "error": format!("{error:#}") })
         });
         // Nobody may be listening any more; the outcome stands.

@@ -31,6 +31,9 @@ fn may_be_ambient(file: &Path) -> bool {
     MAY_BE_AMBIENT.iter().any(|folder| path.starts_with(folder))
         || file.ends_with("driver.rs")
         || tree::is_test(file)
+        || file
+            .components()
+            .any(|part| ["benches", "examples"].map(std::ffi::OsStr::new).contains(&part.as_os_str()))
 }
 
 #[test]
