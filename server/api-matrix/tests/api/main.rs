@@ -5,6 +5,7 @@
 mod account_management;
 mod accounts;
 mod finding;
+mod guild_permissions;
 mod guilds;
 mod http;
 mod media;

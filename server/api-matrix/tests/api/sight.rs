@@ -81,7 +81,7 @@ impl Model {
             |index: usize| self.membership == "join" || self.left_after.is_some_and(|left| index < left);
         let sees = |(index, said): &(usize, &Said)| match said.visibility {
             "world_readable" => true,
-            "invited" => matches!(said.membership, "join" | "invite"),
+            "invited" => said.membership == "join" || (said.membership == "invite" && was_in_after(*index)),
             "joined" => said.membership == "join",
             _ => was_in_after(*index),
         };

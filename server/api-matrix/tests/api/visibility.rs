@@ -81,6 +81,24 @@ async fn who_left_knows_the_state_of_then() {
 }
 
 #[tokio::test]
+async fn an_invite_that_is_refused_after_a_stay_opens_nothing_more() {
+    let server = Server::start().await;
+    let (alice, bob) = (server.register("alice").await, server.register("bob").await);
+    let room = alice.create_room(json!({})).await;
+    bob.join(&room).await;
+    bob.leave(&room).await;
+    let content = json!({ "history_visibility": "invited" });
+    alice.set_state(&room, "m.room.history_visibility", "", content).await;
+    alice.invite(&room, &bob).await;
+    alice.say(&room, "while invited").await;
+    bob.leave(&room).await;
+    let filter = segment(r#"{"room":{"include_leave":true}}"#);
+    let left = bob.sync(&format!("filter={filter}")).await["rooms"]["leave"][&room].clone();
+    assert_eq!(crate::world::texts(&left["timeline"]["events"]), Vec::<String>::new());
+    assert_eq!(bob.messages(&room, "dir=b").await.0, Vec::<String>::new());
+}
+
+#[tokio::test]
 async fn a_refused_invite_opens_nothing() {
     let server = Server::start().await;
     let (alice, bob) = (server.register("alice").await, server.register("bob").await);
