@@ -125,6 +125,7 @@ pub mod numbers {
     pub const MAIL_QUEUE: u8 = 82;
     pub const SECOND_FACTORS: u8 = 83;
     pub const DEPARTURES: u8 = 84;
+    pub const ERASED: u8 = 85;
     // Primary records of who has read what and who follows which thread.
     pub const RECEIPTS: u8 = 106;
     pub const RECEIPT_ORDER: u8 = 107;

@@ -5,15 +5,18 @@
 //! so that a restart in between loses nothing. **Invariant**: the account's row stays for ever, so nobody else
 //! gets the name.
 
-use nexus_event_store::{Rows, Scan, Tx, UserNo, feed::Topic};
+use nexus_event_store::{Rows, Scan, Tx, UserNo, catalogue::Users, feed::Topic};
+use ruma::OwnedUserId;
 
 use crate::{
     AccountError, Accounts,
+    account::parse_user_id,
     decide::Decision,
     emails,
+    profile_fields::ProfileFields,
     second_factor::SecondFactors,
     sessions::remove_devices,
-    tables::{AccountData, AccountRow, AccountRows, Departures, Filters, Profiles},
+    tables::{AccountData, AccountRow, AccountRows, Departures, Erased, Filters, Profiles},
 };
 
 impl Accounts {
@@ -34,7 +37,12 @@ impl Accounts {
                 AccountRow { deactivated: true, email: None, email_verified: false, erased, password, ..row };
             tx.put::<AccountRows>(&user, &row);
             if erase {
+                tx.put::<Erased>(&user, &());
                 tx.delete::<Profiles>(&user);
+                let fields = Scan::prefix::<ProfileFields>(&user);
+                for (key, _) in self.store.scan::<ProfileFields>(fields).await? {
+                    tx.delete::<ProfileFields>(&key);
+                }
             }
             tx.delete::<SecondFactors>(&user);
             self.delete_data(&tx, user).await?;
@@ -55,6 +63,18 @@ impl Accounts {
             tx.delete::<Filters>(&key);
         }
         Ok(())
+    }
+
+    /// Users whose words are kept from whoever was not there.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn erased(&self) -> Result<Vec<OwnedUserId>, AccountError> {
+        let mut erased = Vec::new();
+        for (user, ()) in self.store.scan::<Erased>(Scan::prefix::<Erased>(&())).await? {
+            erased.push(parse_user_id(&self.store.existing::<Users>(&user).await?)?);
+        }
+        Ok(erased)
     }
 
     /// Deactivated users who have not left all their rooms yet.

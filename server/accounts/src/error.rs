@@ -23,6 +23,15 @@ pub enum AccountError {
     /// The e-mail address is not one.
     #[error("the e-mail address is not valid")]
     InvalidEmail,
+    /// This server sends no mail.
+    #[error("this server sends no mail, ask its administrator")]
+    NoMail,
+    /// The proof of an address is unknown, not given yet, used up or too old.
+    #[error("the e-mail address was not confirmed, or the link was used before")]
+    UnknownProof,
+    /// The account has an address already.
+    #[error("the account has an e-mail address already, remove it first")]
+    HasEmail,
     /// Another account has the e-mail address.
     #[error("the e-mail address is taken")]
     EmailTaken,

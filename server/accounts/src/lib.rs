@@ -21,6 +21,9 @@ mod follow_room;
 mod gateway_sessions;
 mod live;
 mod login;
+mod mail;
+mod mail_proofs;
+mod mail_texts;
 mod names;
 mod passwords;
 mod profile;
@@ -49,6 +52,8 @@ pub use error::AccountError;
 pub use gateway_sessions::GatewaySession;
 pub use live::SessionMark;
 pub use login::{LoginRequest, PasswordChange};
+pub use mail::{Mail, MailConfig, MailFailure, MailTransport};
+pub use mail_proofs::{MailLink, ProofKey, ProofRequest, Purpose};
 pub use names::UsernameProblem;
 pub use passwords::PasswordCost;
 pub use profile::Profile;
@@ -59,7 +64,7 @@ pub use sessions::{Session, SessionRequest};
 
 use nexus_rate_limits::RateLimits;
 
-use crate::{cache::LoginCache, passwords::Passwords, second_factor::Tickets};
+use crate::{cache::LoginCache, mail::MailBell, passwords::Passwords, second_factor::Tickets};
 
 /// Who may register.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -109,6 +114,8 @@ pub struct AccountsConfig {
     pub hashes_at_once: usize,
     /// How often a wrong password or code may be tried.
     pub limits: RateLimits,
+    /// How mail is sent; `None` = it is not.
+    pub mail: Option<MailConfig>,
 }
 
 impl AccountsConfig {
@@ -124,6 +131,7 @@ impl AccountsConfig {
             invites,
             hashes_at_once: 2,
             limits: RateLimits::off(),
+            mail: None,
         }
     }
 }
@@ -133,6 +141,7 @@ struct Inner {
     passwords: Passwords,
     cache: LoginCache,
     tickets: Tickets,
+    bell: MailBell,
 }
 
 /// The accounts of one server. Cheap to clone.
@@ -146,8 +155,8 @@ impl Accounts {
     /// Accounts kept in `store`.
     pub fn new(store: Store, config: AccountsConfig) -> Self {
         let passwords = Passwords::new(config.password_cost, config.hashes_at_once);
-        let (cache, tickets) = (LoginCache::default(), Tickets::default());
-        Self { store, inner: Arc::new(Inner { config, passwords, cache, tickets }) }
+        let (cache, tickets, bell) = (LoginCache::default(), Tickets::default(), MailBell::default());
+        Self { store, inner: Arc::new(Inner { config, passwords, cache, tickets, bell }) }
     }
 
     /// The server in every user id.

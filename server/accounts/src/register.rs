@@ -9,9 +9,9 @@ use ruma::OwnedUserId;
 use subtle::ConstantTimeEq;
 
 use crate::{
-    Account, AccountError, Accounts, Registration, Session, SessionRequest,
+    Account, AccountError, Accounts, ProofKey, Purpose, Registration, Session, SessionRequest,
     decide::Decision,
-    emails, names, registration_tokens,
+    emails, mail_proofs, names, registration_tokens,
     sessions::Holder,
     tables::{AccountRow, AccountRows, FirstAccount, RegistrationTokenRow},
 };
@@ -25,6 +25,8 @@ pub struct NewAccount {
     pub password: String,
     /// An e-mail address, which can then be used to log in.
     pub email: Option<String>,
+    /// The proof of an e-mail address, which becomes the account's.
+    pub email_proof: Option<ProofKey>,
     /// An invite code, or the setup token.
     pub invite: Option<String>,
     /// The session to start at once.
@@ -88,7 +90,14 @@ impl Accounts {
             if let Some((token, row)) = token {
                 registration_tokens::use_up(&tx, &token, row);
             }
-            let row = self.new_row(user_id, new, password, first);
+            let mut row = self.new_row(user_id, new, password, first);
+            if let Some(proof) = &new.email_proof {
+                // Used up with the account's own decision: one proof makes one account.
+                let proven = self.use_proof(&tx, proof, Purpose::Register).await?;
+                row.email = None;
+                let made = self.put_newcomer(tx, row, None, new.session.as_ref(), first).await?;
+                return with_address(made, &proven.address).await;
+            }
             self.put_newcomer(tx, row, email.as_ref(), new.session.as_ref(), first).await
         })
         .await
@@ -215,6 +224,18 @@ impl Accounts {
     fn made_up_name(&self) -> String {
         format!("u{:012x}", self.store.world().random_u64() >> 16)
     }
+}
+
+/// Gives a new account the address that was proven.
+async fn with_address(
+    made: Decision<Registered>,
+    address: &str,
+) -> Result<Decision<Registered>, AccountError> {
+    let Decision::Commit { tx, mut value, revoked } = made else { return Ok(made) };
+    mail_proofs::set_address(&tx, value.account.user, address).await?;
+    value.account.email = Some(address.to_owned());
+    value.account.email_verified = true;
+    Ok(Decision::Commit { tx, value, revoked })
 }
 
 /// Writes a new account within `tx`.

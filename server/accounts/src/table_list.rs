@@ -2,11 +2,16 @@
 
 use nexus_event_store::table_list::TableInfo;
 
-use crate::profile_fields::ProfileFields;
-use crate::second_factor::SecondFactors;
-use crate::tables::{
-    AccessTokens, AccountData, AccountRows, Applications, Departures, Devices, Emails, Filters, FirstAccount,
-    GatewaySessions, OwnedApplications, Profiles, RefreshTokens, RegistrationTokens, UserDevices,
+use crate::{
+    mail::MailQueue,
+    mail_proofs::{MailProofs, MailTokens},
+    profile_fields::ProfileFields,
+    second_factor::SecondFactors,
+    tables::{
+        AccessTokens, AccountData, AccountRows, Applications, Departures, Devices, Emails, Erased, Filters,
+        FirstAccount, GatewaySessions, OwnedApplications, Profiles, RefreshTokens, RegistrationTokens,
+        UserDevices,
+    },
 };
 
 /// The tables of this crate.
@@ -28,7 +33,11 @@ pub fn tables() -> Vec<TableInfo> {
         TableInfo::of::<Applications>(),
         TableInfo::of::<OwnedApplications>(),
         TableInfo::of::<GatewaySessions>(),
-        TableInfo::of::<Departures>(),
         TableInfo::of::<RegistrationTokens>(),
+        TableInfo::of::<MailProofs>(),
+        TableInfo::of::<MailTokens>(),
+        TableInfo::of::<MailQueue>(),
+        TableInfo::of::<Departures>(),
+        TableInfo::of::<Erased>(),
     ]
 }

@@ -88,6 +88,10 @@ table! {
 }
 
 table! {
+    /// Users whose words are kept from whoever was not there.
+    Erased = numbers::ERASED, "erased", UserNo => ()
+}
+table! {
     /// Deactivated users who have not left all their rooms yet.
     Departures = numbers::DEPARTURES, "departures", UserNo => ()
 }

@@ -2,17 +2,47 @@
 //!
 //! **Errors**: the challenge while the stage is not passed; 403 `M_FORBIDDEN` for another user's password.
 
-use nexus_accounts::{AccountError, Accounts, Login};
+use nexus_accounts::{AccountError, Accounts, Login, ProofKey, Purpose};
 
 use crate::{
     body::Fields,
     endpoints::login::named_user,
     error::ApiError,
-    uia::{Attempt, Failure, Operation, Passed, Request, Step, UiaSessions},
+    uia::{Attempt, Failure, Note, Operation, Passed, Request, Step, UiaSessions},
 };
 
 /// The stage that takes a password.
 pub(crate) const PASSWORD: &str = "m.login.password";
+
+/// The stage that takes the proof of an e-mail address.
+pub(crate) const EMAIL: &str = "m.login.email.identity";
+
+/// Runs the stage of an e-mail address: its proof must be there, for this purpose.
+pub(crate) async fn pass_email(
+    accounts: &Accounts,
+    sessions: &UiaSessions,
+    request: &Request,
+    mut attempt: Attempt,
+    purpose: Purpose,
+) -> Result<Passed, ApiError> {
+    let credentials = match attempt.fields.object("threepid_creds")? {
+        Some(credentials) => Some(credentials),
+        // As clients from before r0.6 spell it.
+        None => attempt.fields.object("threepidCreds")?,
+    };
+    let mut credentials = credentials.ok_or_else(|| ApiError::missing_param("threepid_creds"))?;
+    let proof = proof_key(&mut credentials)?;
+    if !accounts.is_proven(&proof, purpose).await? {
+        let failure = Failure { errcode: "M_UNAUTHORIZED", message: "the address is not confirmed yet" };
+        return Err(sessions.refuse(request, attempt, failure));
+    }
+    sessions.pass(request, attempt, Some(Note::Address(proof)))
+}
+
+/// The id and secret of a proof.
+pub(crate) fn proof_key(fields: &mut Fields) -> Result<ProofKey, ApiError> {
+    Ok(ProofKey { sid: fields.required_string("sid")?, secret: fields.required_string("client_secret")? })
+}
 
 /// Lets a request through once its sender has given the password for it. `body` is without its `auth`.
 pub(crate) async fn confirm(

@@ -34,6 +34,7 @@ pub(crate) mod synapse_register;
 pub(crate) mod sync;
 pub(crate) mod tags;
 pub(crate) mod threads;
+pub(crate) mod threepids;
 pub(crate) mod timestamp;
 pub(crate) mod typing;
 pub(crate) mod upgrade;

@@ -234,6 +234,9 @@ impl From<AccountError> for ApiError {
             AccountError::InvalidUsername { .. } => (StatusCode::BAD_REQUEST, "M_INVALID_USERNAME"),
             AccountError::UsernameTaken => (StatusCode::BAD_REQUEST, "M_USER_IN_USE"),
             AccountError::InvalidEmail => (StatusCode::BAD_REQUEST, "M_INVALID_PARAM"),
+            AccountError::NoMail => (StatusCode::FORBIDDEN, "M_THREEPID_DENIED"),
+            AccountError::UnknownProof => (StatusCode::BAD_REQUEST, "M_THREEPID_AUTH_FAILED"),
+            AccountError::HasEmail => (StatusCode::FORBIDDEN, "M_THREEPID_DENIED"),
             AccountError::EmailTaken => (StatusCode::BAD_REQUEST, "M_THREEPID_IN_USE"),
             AccountError::Reserved => (StatusCode::BAD_REQUEST, "M_EXCLUSIVE"),
             AccountError::WeakPassword { .. } => (StatusCode::BAD_REQUEST, "M_WEAK_PASSWORD"),
@@ -392,6 +395,9 @@ mod tests {
             AccountError::InvalidEmail,
             AccountError::EmailTaken,
             AccountError::Reserved,
+            AccountError::NoMail,
+            AccountError::UnknownProof,
+            AccountError::HasEmail,
             AccountError::WeakPassword { bytes_min: 8 },
             AccountError::SecondFactorRequired { ticket: nexus_accounts::Ticket("t".to_owned()) },
             AccountError::WrongCode,
@@ -498,6 +504,9 @@ mod tests {
             InvalidEmail -> 400 M_INVALID_PARAM
             EmailTaken -> 400 M_THREEPID_IN_USE
             Reserved -> 400 M_EXCLUSIVE
+            NoMail -> 403 M_THREEPID_DENIED
+            UnknownProof -> 400 M_THREEPID_AUTH_FAILED
+            HasEmail -> 403 M_THREEPID_DENIED
             WeakPassword { bytes_min: 8 } -> 400 M_WEAK_PASSWORD
             SecondFactorRequired { ticket: Ticket } -> 403 M_FORBIDDEN
             WrongCode -> 403 M_FORBIDDEN

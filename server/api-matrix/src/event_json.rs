@@ -67,10 +67,23 @@ pub(crate) async fn event_json(
     event: &Event,
     room_id: RoomIdField,
 ) -> Result<String, ViewError> {
+    if !views.shows_content(event, Some(viewer.user)).await? {
+        return Ok(erased_json(viewer, event, room_id));
+    }
     let around = look_around(views, viewer, event).await?;
     let mut out = String::with_capacity(event.pdu.content().get().len() + 512);
     write_event(&mut out, viewer, event, room_id, &around);
     Ok(out)
+}
+
+/// Writes an event whose sender wants it kept from who asks: as if it had been redacted.
+fn erased_json(viewer: Viewer<'_>, event: &Event, room_id: RoomIdField) -> String {
+    let mut out = String::new();
+    // What cannot be redacted cannot be shown in part.
+    let Ok(pdu) = event.pdu.redacted() else { return "{}".to_owned() };
+    let redacted = Event { pdu: Arc::new(pdu), transaction: None, ..event.clone() };
+    write_event(&mut out, viewer, &redacted, room_id, &Around::default());
+    out
 }
 
 /// Writes events in order.

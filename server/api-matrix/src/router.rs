@@ -21,7 +21,7 @@ use crate::{
     endpoints::{
         account, account_data, capabilities, create_room, devices, event, filters, login, logout, members,
         membership, messages, profile, redact, refresh, register, send, state, synapse_register, sync,
-        typing, versions, well_known, whoami,
+        threepids, typing, versions, well_known, whoami,
     },
     error::ApiError,
     limits,
@@ -69,6 +69,12 @@ fn account_routes() -> Router<MatrixApi> {
         .route("/logout/all", post(logout::all))
         .route("/account/whoami", get(whoami::get))
         .route("/account/password", post(account::change_password))
+        .route("/account/password/email/requestToken", post(threepids::ask_to_reset))
+        .route("/register/email/requestToken", post(threepids::ask_to_register))
+        .route("/account/3pid", get(threepids::list).post(threepids::add_without_password))
+        .route("/account/3pid/add", post(threepids::add))
+        .route("/account/3pid/delete", post(threepids::delete))
+        .route("/account/3pid/email/requestToken", post(threepids::ask_to_add))
         .route("/account/deactivate", post(account::deactivate))
         .route("/devices", get(devices::list))
         .route("/devices/{device}", get(devices::get).put(devices::rename).delete(devices::delete))

@@ -15,6 +15,7 @@ use std::{
 };
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+use nexus_accounts::ProofKey;
 use nexus_event_store::{UserNo, world::World};
 use parking_lot::Mutex;
 use ruma::CanonicalJsonValue;
@@ -74,17 +75,21 @@ impl Request {
 }
 
 /// What a stage found out that the operation needs.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub(crate) enum Note {
     /// The token or invite to register with.
     Token(String),
-    /// The session in which an address was proven, and its secret.
-    Address {
-        /// Its id.
-        sid: String,
-        /// What only its client knows.
-        secret: String,
-    },
+    /// The proof of an address.
+    Address(ProofKey),
+}
+
+impl std::fmt::Debug for Note {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Token(_) => "Token",
+            Self::Address(_) => "Address",
+        })
+    }
 }
 
 struct Session {
@@ -133,6 +138,16 @@ pub(crate) struct Passed {
     /// What its stages found out.
     pub(crate) notes: Vec<Note>,
     session: Option<String>,
+}
+
+impl Passed {
+    /// The proof of an address that was given on the way.
+    pub(crate) fn address(&self) -> Option<ProofKey> {
+        self.notes.iter().find_map(|note| match note {
+            Note::Address(proof) => Some(proof.clone()),
+            Note::Token(_) => None,
+        })
+    }
 }
 
 /// A stage that was not passed.

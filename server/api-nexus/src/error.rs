@@ -51,6 +51,8 @@ pub(crate) enum ApiError {
     SecondFactorIs { enabled: bool },
     /// The secret of a second factor is none.
     InvalidSecret,
+    /// The server sends no mail.
+    NoMail,
     /// Who owns guilds cannot delete the account.
     OwnsGuilds,
     /// Too often in too short a time.
@@ -134,6 +136,7 @@ impl ApiError {
                 (S::BAD_REQUEST, 60002, "This account is not enrolled in two-factor authentication")
             }
             Self::InvalidSecret => (S::BAD_REQUEST, 60005, "Invalid two-factor secret"),
+            Self::NoMail => (S::BAD_REQUEST, 0, "This server sends no mail, ask its administrator"),
             Self::OwnsGuilds => (
                 S::BAD_REQUEST,
                 40011,
@@ -295,6 +298,9 @@ impl From<AccountError> for ApiError {
             AccountError::InvalidUsername { .. } => field("username", "USERNAME_INVALID"),
             AccountError::UsernameTaken => field("username", "USERNAME_ALREADY_TAKEN"),
             AccountError::InvalidEmail => field("email", "EMAIL_TYPE_INVALID_EMAIL"),
+            AccountError::NoMail => Self::NoMail,
+            AccountError::UnknownProof => field("token", "TOKEN_INVALID"),
+            AccountError::HasEmail => field("email", "EMAIL_ALREADY_SET"),
             AccountError::EmailTaken => field("email", "EMAIL_ALREADY_REGISTERED"),
             AccountError::Reserved => field("username", "USERNAME_INVALID_CONTAINS"),
             AccountError::WrongCode | AccountError::SecondFactorRequired { .. } => Self::WrongCode,

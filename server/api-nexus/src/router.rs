@@ -53,6 +53,10 @@ fn account_calls() -> Router<NexusApi> {
         .route("/auth/refresh", post(auth::refresh))
         .route("/auth/logout", post(auth::logout))
         .route("/auth/logout/all", post(auth::logout_all))
+        .route("/auth/forgot", post(auth::forgot))
+        .route("/auth/reset", post(auth::reset))
+        .route("/auth/verify", post(auth::verify))
+        .route("/auth/verify/resend", post(auth::resend))
         .route("/auth/mfa/totp", post(auth::login_with_code))
         .route("/auth/sessions", get(sessions::list))
         .route("/auth/sessions/logout", post(sessions::revoke))
@@ -176,6 +180,8 @@ async fn no_such_method() -> ApiError {
     ApiError::NoSuchMethod
 }
 
+#[cfg(test)]
+mod account_tests;
 #[cfg(test)]
 mod moderation_tests;
 #[cfg(test)]

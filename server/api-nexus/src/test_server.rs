@@ -161,15 +161,30 @@ impl Server {
         };
         let engine = MemoryEngine::new(Arc::new(PerfectDisk));
         let store = Store::open(Arc::new(engine), world, Arc::new(|_| {})).await.unwrap();
-        Self::over(store, clock)
+        Self::over(store, clock, RateLimits::off())
     }
 
     /// Nothing in memory but the store: what a process has that was started after another was killed.
     pub(crate) fn restarted(&self) -> Self {
-        Self::over(self.store.clone(), self.clock.clone())
+        Self::over(self.store.clone(), self.clock.clone(), RateLimits::off())
     }
 
-    fn over(store: Store, clock: ManualClock) -> Self {
+    /// The same with rate limits.
+    pub(crate) fn limited(&self) -> Self {
+        let limits = RateLimits::new(self.store.world().clone());
+        Self::over(self.store.clone(), self.clock.clone(), limits)
+    }
+
+    pub(crate) fn advance_ms(&self, duration_ms: u64) {
+        self.clock.0.fetch_add(duration_ms, Ordering::Relaxed);
+    }
+
+    /// Seconds since the Unix epoch.
+    pub(crate) fn now_s(&self) -> u64 {
+        self.clock.0.load(Ordering::Relaxed) / 1000
+    }
+
+    fn over(store: Store, clock: ManualClock, limits: RateLimits) -> Self {
         let name = server_name!("a.example").to_owned();
         let views = Views::new(store.clone(), name.clone());
         let mut config = AccountsConfig::new(name.clone(), Arc::new(NoInvites));
@@ -181,7 +196,7 @@ impl Server {
         let rooms = Rooms::new(views.clone(), Arc::new(signer()), profiles, rooms_config);
         rooms.start_jobs();
         let (closing, seen) = watch::channel(false);
-        let config = NexusConfig { public_url: "http://a.example".to_owned(), limits: RateLimits::off() };
+        let config = NexusConfig { public_url: "http://a.example".to_owned(), limits };
         let media = Media::new(store.clone(), Blobs::in_memory(), MediaConfig { upload_bytes_max: 1 << 20 });
         let api = NexusApi::new(rooms, views.clone(), accounts, media, config, seen);
         let gateway = Gateway::from_ref(&api);

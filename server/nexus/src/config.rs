@@ -319,7 +319,6 @@ impl Config {
             ("federation.listen", self.federation.listen.is_set()),
             ("registration.allow_guests", self.registration.allow_guests),
             ("search.url", !self.search.url.is_empty()),
-            ("email.smtp_url", !self.email.smtp_url.is_empty()),
             ("appservices.registration_files", !self.appservices.registration_files.is_empty()),
         ];
         set.into_iter().filter(|(_, set)| *set).map(|(key, _)| key).collect()

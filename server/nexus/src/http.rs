@@ -41,7 +41,7 @@ pub(crate) struct Routers {
     pub(crate) matrix: Router,
     /// `/api`, the gateway, and every path that is nobody else's.
     pub(crate) nexus: Router,
-    /// `/`, `/health`, `/metrics`.
+    /// `/`, `/health`, `/metrics`, `/account/mail`.
     pub(crate) own: Router,
 }
 

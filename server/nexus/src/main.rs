@@ -9,6 +9,7 @@ use clap::Parser as _;
 
 use crate::cli::{BackupCommand, Cli, Command, LogCommand, ViewsCommand};
 
+mod account_page;
 mod admin;
 mod cli;
 mod config;

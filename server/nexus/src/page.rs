@@ -55,7 +55,7 @@ impl Page {
 }
 
 /// For text and for attributes in double or single quotes; snippets are quoted the same way.
-fn escape(text: &str) -> String {
+pub(crate) fn escape(text: &str) -> String {
     text.replace('&', "&amp;")
         .replace('<', "&lt;")
         .replace('>', "&gt;")

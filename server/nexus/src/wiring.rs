@@ -12,7 +12,7 @@ use std::{
 use anyhow::{Context as _, Result, anyhow};
 use axum::{Router, http::HeaderMap, routing::get};
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
-use nexus_accounts::{Accounts, AccountsConfig, PasswordCost, Registration};
+use nexus_accounts::{Accounts, AccountsConfig, MailConfig, PasswordCost, Registration};
 use nexus_admin::AdminParts;
 use nexus_api_matrix::{MatrixApi, MatrixConfig};
 use nexus_api_nexus::{NexusApi, NexusConfig};
@@ -25,6 +25,7 @@ use nexus_event_store::{
     world::World,
 };
 use nexus_federation::ServerKeys;
+use nexus_mail::SmtpMail;
 use nexus_maintenance::purge;
 use nexus_media::{Blobs, Media, MediaConfig, S3Bucket};
 use nexus_rate_limits::RateLimits;
@@ -34,6 +35,7 @@ use nexus_views::{Views, rebuild};
 use tokio::sync::watch;
 
 use crate::{
+    account_page,
     config::{Config, PasswordHash, PublicUrl, RegistrationMode},
     departures,
     glue::{AccountProfiles, InviteCodes},
@@ -68,6 +70,8 @@ pub(crate) struct Parts {
     pub(crate) matrix_api: Router,
     /// What the admin socket answers. Other parts merge theirs into it.
     pub(crate) admin_api: Router,
+    /// The page that links in mails lead to.
+    pub(crate) account_page: Router,
     pub(crate) store: Store,
     pub(crate) views: Views,
 }
@@ -91,6 +95,9 @@ pub(crate) async fn build(ground: &Ground<'_>) -> Result<Parts> {
         Arc::new(AccountProfiles(accounts.clone())),
         RoomsConfig { default_version: ground.config.rooms.default_version },
     );
+    views.hide_from_newcomers(accounts.erased().await.context("read the accounts")?);
+    accounts.start_mail();
+    let account_page = account_page::routes(accounts.clone(), limits.clone());
     resume_purges(&views, ground.world);
     let shown = views.clone();
     ground.metrics.register_jobs(rooms.job_statistics());
@@ -114,6 +121,7 @@ pub(crate) async fn build(ground: &Ground<'_>) -> Result<Parts> {
         nexus_api: nexus_api_nexus::router(nexus),
         matrix_api: nexus_api_matrix::router(matrix),
         admin_api,
+        account_page,
         store,
         views: shown,
     })
@@ -172,6 +180,11 @@ async fn accounts(ground: &Ground<'_>, store: &Store, limits: RateLimits) -> Res
     settings.limits = limits;
     // The other half of the threads is for what everybody waits for.
     settings.hashes_at_once = std::thread::available_parallelism().map_or(1, |cores| cores.get().div_ceil(2));
+    if !config.email.smtp_url.is_empty() {
+        let transport = Arc::new(SmtpMail::new(config.email.smtp_url.expose(), &config.email.from)?);
+        let public_url = ground.public_url.as_str().trim_end_matches('/').to_owned();
+        settings.mail = Some(MailConfig { transport, public_url });
+    }
     if !loopback_only {
         settings.setup_token = Some(URL_SAFE_NO_PAD.encode(ground.world.random_bytes::<18>()));
     }
@@ -201,7 +214,8 @@ pub(crate) fn routers(parts: Parts, ground: &Ground<'_>) -> Routers {
     let own = Router::new()
         .route("/", get(async move || page.reply()))
         .route("/health", get(async move || health.reply()))
-        .route("/metrics", get(async move |request: HeaderMap| metrics.page(&request)));
+        .route("/metrics", get(async move |request: HeaderMap| metrics.page(&request)))
+        .merge(parts.account_page);
     Routers { matrix: parts.matrix_api, nexus: parts.nexus_api, own }
 }
 

@@ -18,7 +18,7 @@ use quick_cache::sync::Cache;
 use ruma::{OwnedEventId, OwnedUserId};
 
 /// An event with its place.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Event {
     /// Its room.
     pub room: RoomNo,

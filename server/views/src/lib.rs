@@ -15,6 +15,7 @@ pub mod actor;
 pub mod audit;
 mod bans;
 mod directory;
+mod erased;
 mod event;
 mod guilds;
 mod hierarchy;
@@ -70,6 +71,7 @@ pub struct Views {
     caches: Arc<Caches>,
     typing: Arc<Typing>,
     receipt_news: Arc<unread::ReceiptNews>,
+    erased: Arc<erased::Erased>,
 }
 
 impl Views {
@@ -78,7 +80,7 @@ impl Views {
     pub fn new(store: Store, server_name: OwnedServerName) -> Self {
         let typing = Arc::new(Typing::new(store.clone()));
         let receipt_news = Arc::new(unread::ReceiptNews::new(store.visible()));
-        Self { store, server_name, caches: Arc::default(), typing, receipt_news }
+        Self { store, server_name, caches: Arc::default(), typing, receipt_news, erased: Arc::default() }
     }
 
     /// The store that is read.

@@ -4,6 +4,7 @@
 
 mod administration;
 mod applications;
+mod mail;
 mod records;
 mod registration;
 mod revocation;

@@ -192,6 +192,7 @@ pub(crate) fn new_account(name: &str) -> NewAccount {
         username: Some(name.to_owned()),
         password: PASSWORD.to_owned(),
         email: None,
+        email_proof: None,
         invite: None,
         session: None,
     }

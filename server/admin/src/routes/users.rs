@@ -47,6 +47,7 @@ pub(super) async fn create(State(parts): State<AdminParts>, Json(body): Json<Cre
         username: Some(body.name),
         password: body.password,
         email: body.email,
+        email_proof: None,
         invite: None,
         session: None,
     };
@@ -110,6 +111,9 @@ pub(super) async fn deactivate(
         return Err(Refusal::conflict(message));
     }
     parts.accounts.deactivate(account.user, body.erase).await?;
+    if body.erase {
+        parts.views.hide_from_newcomers([account.user_id.clone()]);
+    }
     shown(&parts, &account).await
 }
 

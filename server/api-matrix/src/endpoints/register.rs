@@ -8,13 +8,14 @@
 use std::sync::Arc;
 
 use axum::{Json, extract::State};
-use nexus_accounts::{AccountError, Accounts, NewAccount, Requirement};
+use nexus_accounts::{AccountError, Accounts, NewAccount, ProofKey, Purpose, Requirement};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::login::{session_fields, session_request};
 use crate::{
     body::Fields,
+    confirm::{EMAIL, pass_email},
     error::ApiError,
     query::Params,
     uia::{Failure, Note, Operation, Passed, Request, Step, UiaSessions},
@@ -50,11 +51,12 @@ pub(crate) async fn register(
     if let Some(username) = &username {
         accounts.check_username(username).await?;
     }
-    let (passed, invite) = pass_stages(&accounts, &sessions, &asked, auth).await?;
+    let (passed, invite, email_proof) = pass_stages(&accounts, &sessions, &asked, auth).await?;
     let password = password.ok_or_else(|| ApiError::missing_param("password"))?;
     let session = (!inhibit_login).then_some(session);
-    let registered =
-        accounts.register(NewAccount { username, password, email: None, invite, session }).await?;
+    let registered = accounts
+        .register(NewAccount { username, password, email: None, email_proof, invite, session })
+        .await?;
     sessions.finish(passed);
     Ok(Json(match &registered.session {
         Some(session) => session_fields(session).into(),
@@ -62,19 +64,25 @@ pub(crate) async fn register(
     }))
 }
 
-/// Runs a stage; gives the invite code or token that was needed.
+/// Runs a stage; gives the invite code or token that was needed, and the proof of an address.
 async fn pass_stages(
     accounts: &Accounts,
     sessions: &UiaSessions,
     body: &Fields,
     auth: Option<Fields>,
-) -> Result<(Passed, Option<String>), ApiError> {
+) -> Result<(Passed, Option<String>, Option<ProofKey>), ApiError> {
     let flow = match accounts.requirement().await? {
         Requirement::Nothing => vec![DUMMY],
         Requirement::Invite | Requirement::SetupToken => vec![TOKEN],
         Requirement::Closed => return Err(AccountError::RegistrationClosed.into()),
     };
-    let request = Request::new(Operation::Register, vec![flow], body);
+    let mut flows = vec![flow];
+    if accounts.sends_mail() {
+        // An address is not asked for, but whoever confirms one on the way has it from the beginning.
+        let with_address: Vec<&str> = flows[0].iter().copied().filter(|stage| *stage != DUMMY).collect();
+        flows.push(with_address.into_iter().chain([EMAIL]).collect());
+    }
+    let request = Request::new(Operation::Register, flows, body);
     let passed = match sessions.attempt(&request, auth)? {
         Step::Passed(passed) => passed,
         Step::Try(mut attempt) if attempt.stage == TOKEN => {
@@ -85,13 +93,17 @@ async fn pass_stages(
             }
             sessions.pass(&request, attempt, Some(Note::Token(token)))?
         }
+        Step::Try(attempt) if attempt.stage == EMAIL => {
+            pass_email(accounts, sessions, &request, attempt, Purpose::Register).await?
+        }
         Step::Try(attempt) => sessions.pass(&request, attempt, None)?,
     };
     let token = passed.notes.iter().find_map(|note| match note {
         Note::Token(token) => Some(token.clone()),
-        Note::Address { .. } => None,
+        Note::Address(_) => None,
     });
-    Ok((passed, token))
+    let proof = passed.address();
+    Ok((passed, token, proof))
 }
 
 /// The query of a token check.

@@ -90,7 +90,14 @@ pub(crate) async fn register(
         return Err(ApiError::forbidden("the MAC is not right"));
     }
     let session = (!inhibit_login).then_some(session);
-    let new = NewAccount { username: Some(username), password, email: None, invite: None, session };
+    let new = NewAccount {
+        username: Some(username),
+        password,
+        email: None,
+        email_proof: None,
+        invite: None,
+        session,
+    };
     let made = accounts.create_account(new, admin).await?;
     if display_name.is_some() {
         accounts.set_display_name(made.account.user, display_name).await?;

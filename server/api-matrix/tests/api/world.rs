@@ -21,6 +21,7 @@ use nexus_event_store::{
     world::{BoxFuture, Clock, CpuPool, Random, Spawn, UnixMs, World},
 };
 use nexus_media::{Blobs, Media, MediaConfig};
+use nexus_rate_limits::RateLimits;
 use nexus_rooms::{Profile, Profiles, Rooms, RoomsConfig};
 use nexus_state_resolution::{RoomVersion, Signer};
 use nexus_views::Views;
@@ -125,6 +126,7 @@ impl Profiles for AccountProfiles {
 /// A running server.
 pub(crate) struct Server {
     router: Router,
+    pub(crate) accounts: Accounts,
     /// Its commands. Its jobs do not run until a test starts them.
     pub(crate) rooms: Rooms,
     pub(crate) clock: ManualClock,
@@ -159,7 +161,16 @@ impl Server {
         Self::start_with(|_| {}).await
     }
 
+    /// A server with rate limits.
+    pub(crate) async fn start_limited() -> Self {
+        Self::start_in(|config, world| config.limits = RateLimits::new(world.clone())).await
+    }
+
     pub(crate) async fn start_with(configure: impl FnOnce(&mut AccountsConfig)) -> Self {
+        Self::start_in(|config, _| configure(config)).await
+    }
+
+    async fn start_in(configure: impl FnOnce(&mut AccountsConfig, &World)) -> Self {
         let clock = ManualClock(Arc::new(START_MS.into()));
         let world = World {
             clock: Arc::new(clock.clone()),
@@ -174,7 +185,7 @@ impl Server {
         let mut config = AccountsConfig::new(name, Arc::new(NoInvites));
         config.registration = Registration::Open;
         config.password_cost = PasswordCost::Minimum;
-        configure(&mut config);
+        configure(&mut config, store.world());
         let accounts_limits = config.limits.clone();
         let media = Media::new(store.clone(), Blobs::in_memory(), MediaConfig { upload_bytes_max: 1 << 20 });
         let accounts = Accounts::new(store, config);
@@ -187,7 +198,8 @@ impl Server {
             shared_secret: Some("sesame".to_owned()),
             public_directory: false,
         };
-        Self { router: router(MatrixApi::new(rooms.clone(), views, accounts, media, config)), rooms, clock }
+        let api = MatrixApi::new(rooms.clone(), views, accounts.clone(), media, config);
+        Self { router: router(api), accounts, rooms, clock }
     }
 
     pub(crate) async fn send(&self, request: Request<Body>) -> Reply {
@@ -223,11 +235,20 @@ impl Server {
         self.raw(method, path, None, bytes(&body)).await
     }
 
+    /// Seconds since the Unix epoch.
+    pub(crate) fn now_s(&self) -> u64 {
+        self.clock.now().0 / 1000
+    }
+
     /// A new account.
     pub(crate) async fn register(&self, name: &str) -> User<'_> {
+        User::of(self, self.try_register(name).await.ok())
+    }
+
+    pub(crate) async fn try_register(&self, name: &str) -> Reply {
         let auth = json!({ "type": "m.login.dummy" });
         let body = json!({ "username": name, "password": PASSWORD, "auth": auth });
-        User::of(self, self.call("POST", "/register", body).await.ok())
+        self.call("POST", "/register", body).await
     }
 
     /// Another device of an account.

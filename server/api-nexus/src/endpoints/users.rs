@@ -36,7 +36,8 @@ pub(crate) async fn get(
     }))
 }
 
-/// Changes the display name, or the password. Usernames cannot change: they are part of the user id.
+/// Changes the display name, the password, or the e-mail address, which where mail is sent becomes another once
+/// it is confirmed. Usernames cannot change: they are part of the user id.
 pub(crate) async fn patch(
     State(rooms): State<Rooms>,
     State(accounts): State<Accounts>,
@@ -49,7 +50,7 @@ pub(crate) async fn patch(
         return Err(ApiError::NoSuchMethod);
     }
     let own_name = caller.0.user_id.localpart().to_owned();
-    let (name, passwords) = form::read(&body, |form| {
+    let (name, passwords, email) = form::read(&body, |form| {
         if form.text("username", 1..=255).is_some_and(|name| name != own_name) {
             form.fault("username", "USERNAME_IMMUTABLE", "A username cannot be changed.");
         }
@@ -59,8 +60,16 @@ pub(crate) async fn patch(
         let name = form.nullable("global_name", |form| form.text("global_name", 1..=100));
         let new_password = form.text("new_password", 1..=PASSWORD_CHARS);
         let passwords = new_password.map(|new| (form.required_text("password", 1..=PASSWORD_CHARS), new));
-        (name, passwords)
+        let email = form
+            .text("email", 3..=320)
+            .map(|email| (form.required_text("password", 1..=PASSWORD_CHARS), email));
+        (name, passwords, email)
     })?;
+    if let Some((password, email)) = email {
+        caller.no_bots()?;
+        accounts.check_password(caller.user(), &password).await.map_err(wrong_password)?;
+        accounts.ask_to_verify(caller.user(), &email).await?;
+    }
     if let Some((old, new)) = passwords {
         change_password(&accounts, &caller, &old, new).await?;
     }
@@ -93,6 +102,7 @@ pub(crate) async fn delete(
         accounts.disable_second_factor(caller.user(), &code.ok_or(ApiError::WrongCode)?).await?;
     }
     accounts.deactivate(caller.user(), true).await?;
+    views.hide_from_newcomers([caller.0.user_id]);
     Ok(StatusCode::NO_CONTENT)
 }
 

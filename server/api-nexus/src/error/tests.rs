@@ -101,6 +101,9 @@ fn the_table_of_account_errors() {
         A::InvalidUsername { reason: UsernameProblem::Empty },
         A::UsernameTaken,
         A::Reserved,
+        A::NoMail,
+        A::UnknownProof,
+        A::HasEmail,
         A::WeakPassword { bytes_min: 8 },
         A::SecondFactorRequired { ticket: nexus_accounts::Ticket("t".to_owned()) },
         A::WrongCode,
@@ -136,6 +139,9 @@ fn the_table_of_account_errors() {
         InvalidUsername { reason: Empty } → 400 50035 Invalid Form Body {"username":{"_errors":[{"code":"USERNAME_INVALID","message":"the username is empty"}]}}
         UsernameTaken → 400 50035 Invalid Form Body {"username":{"_errors":[{"code":"USERNAME_ALREADY_TAKEN","message":"the username is taken"}]}}
         Reserved → 400 50035 Invalid Form Body {"username":{"_errors":[{"code":"USERNAME_INVALID_CONTAINS","message":"the username is reserved"}]}}
+        NoMail → 400 0 This server sends no mail, ask its administrator
+        UnknownProof → 400 50035 Invalid Form Body {"token":{"_errors":[{"code":"TOKEN_INVALID","message":"the e-mail address was not confirmed, or the link was used before"}]}}
+        HasEmail → 400 50035 Invalid Form Body {"email":{"_errors":[{"code":"EMAIL_ALREADY_SET","message":"the account has an e-mail address already, remove it first"}]}}
         WeakPassword { bytes_min: 8 } → 400 50035 Invalid Form Body {"password":{"_errors":[{"code":"PASSWORD_TOO_WEAK","message":"the password has fewer than 8 bytes"}]}}
         SecondFactorRequired { ticket: Ticket } → 400 60008 Invalid two-factor code
         WrongCode → 400 60008 Invalid two-factor code

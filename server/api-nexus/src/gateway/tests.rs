@@ -298,6 +298,19 @@ async fn typing_is_told_without_a_number_of_its_own() {
     assert_eq!(drain(&mut session).await.unwrap()[0].s, live.len() as u64 + 1);
 }
 
+#[tokio::test]
+async fn a_session_ends_with_the_login_that_opened_it() {
+    let server = Server::start().await;
+    let (ada, bob) = (server.register("ada").await, server.register("bob").await);
+    let (mut session, _) = identify(&ada, None).await;
+    let (mut kept, _) = identify(&bob, None).await;
+    assert!(session.is_live().await.unwrap());
+    ada.call("POST", "/auth/logout", Value::Null).await;
+    session.news().await;
+    assert!(!session.is_live().await.unwrap());
+    assert!(kept.is_live().await.unwrap());
+}
+
 /// A channel that a member may view no more is gone from the client's sight, and comes back.
 #[tokio::test]
 async fn channels_come_into_view_and_go_out_of_it() {

@@ -58,6 +58,15 @@ impl<'a> Parts<'a> {
 impl Objects {
     /// A message object with the message it answers. `viewer` decides the `me` of reactions.
     pub(crate) async fn message(&self, place: Place, parts: Parts<'_>, viewer: Option<UserNo>) -> Built {
+        let is_shown = self.views.shows_content(parts.event, viewer).await?;
+        let mut object = self.whole_message(place, parts, viewer).await?;
+        if !is_shown {
+            without_content(&mut object);
+        }
+        Ok(object)
+    }
+
+    async fn whole_message(&self, place: Place, parts: Parts<'_>, viewer: Option<UserNo>) -> Built {
         let content = content_of(parts.event, parts.edit);
         let mut object = self.flat_message(place, parts, &content, viewer).await?;
         if parts.event.pdu.event_type() == "m.room.pinned_events" {

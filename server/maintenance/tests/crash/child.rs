@@ -109,6 +109,7 @@ impl Client {
             username: Some(self.name.clone()),
             password: "correct horse".to_owned(),
             email: None,
+            email_proof: None,
             invite: None,
             session: None,
         };

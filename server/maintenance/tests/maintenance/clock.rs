@@ -140,6 +140,7 @@ fn tokens_survive_a_clock_that_goes_back_and_forth() {
             username: Some("ana".to_owned()),
             password: "correct horse".to_owned(),
             email: None,
+            email_proof: None,
             invite: None,
             session: None,
         };

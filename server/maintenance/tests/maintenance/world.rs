@@ -151,6 +151,7 @@ async fn accounts(store: &Store) {
             username: Some(name.to_owned()),
             password: "correct horse".to_owned(),
             email: Some(format!("{name}@mail.example")),
+            email_proof: None,
             invite: None,
             session: None,
         };

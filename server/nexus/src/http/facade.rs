@@ -36,7 +36,7 @@ impl Facade {
         };
         if ["/_matrix", "/_nexus", "/_synapse", "/.well-known/matrix"].into_iter().any(under) {
             Self::Matrix
-        } else if ["/", "/health", "/metrics"].contains(&path) {
+        } else if ["/", "/health", "/metrics", crate::account_page::PATH].contains(&path) {
             Self::Own
         } else {
             Self::Nexus

@@ -7,7 +7,7 @@ use cargo_metadata::{CargoOpt, DependencyKind, MetadataCommand};
 use crate::tree;
 
 /// Each crate and all that it may depend on. A crate that is not here fails the test.
-const ALLOWED: [(&str, &[&str]); 16] = [
+const ALLOWED: [(&str, &[&str]); 17] = [
     ("nexus-state-resolution", &[]),
     ("nexus-event-store", &["nexus-state-resolution"]),
     ("nexus-federation", &["nexus-event-store", "nexus-state-resolution"]),
@@ -16,6 +16,7 @@ const ALLOWED: [(&str, &[&str]); 16] = [
     ("nexus-rate-limits", &["nexus-event-store"]),
     ("nexus-accounts", &["nexus-rate-limits", "nexus-event-store"]),
     ("nexus-media", &["nexus-event-store"]),
+    ("nexus-mail", &["nexus-accounts", "nexus-event-store"]),
     ("nexus-admin", &["nexus-accounts", "nexus-media", "nexus-views", "nexus-event-store"]),
     ("nexus-api-nexus", BELOW_FACADES),
     ("nexus-api-matrix", BELOW_FACADES),
@@ -26,6 +27,7 @@ const ALLOWED: [(&str, &[&str]); 16] = [
             "nexus-api-nexus",
             "nexus-api-matrix",
             "nexus-federation",
+            "nexus-mail",
             "nexus-maintenance",
             "nexus-rate-limits",
             "nexus-rooms",
