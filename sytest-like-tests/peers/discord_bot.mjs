@@ -64,6 +64,12 @@ client.on('guildCreate', (g) => emit('guildCreate', { id: g.id, name: g.name }))
 client.on('guildDelete', (g) => emit('guildDelete', { id: g.id }));
 client.on('guildMemberAdd', (m) => emit('guildMemberAdd', { user_id: m.id, guild_id: m.guild.id }));
 client.on('guildMemberRemove', (m) => emit('guildMemberRemove', { user_id: m.id, guild_id: m.guild.id }));
+client.on('guildMemberUpdate', (_before, m) => emit('guildMemberUpdate', {
+  user_id: m.id, roles: [...m.roles.cache.keys()], nick: m.nickname,
+}));
+client.on('roleCreate', (r) => emit('roleCreate', { id: r.id, name: r.name }));
+client.on('roleUpdate', (_before, r) => emit('roleUpdate', { id: r.id, name: r.name, position: r.position }));
+client.on('roleDelete', (r) => emit('roleDelete', { id: r.id }));
 client.on('inviteCreate', (i) => emit('inviteCreate', { code: i.code }));
 
 // The life of the connection, so that a test can tell a resume from a new session.
@@ -138,6 +144,42 @@ const commands = {
   },
   async deleteChannel(args) { await (await channelOf(args)).delete(); return null; },
   async createInvite(args) { return { code: (await (await channelOf(args)).createInvite()).code }; },
+  async createRole(args) {
+    const guild = await client.guilds.fetch(args.guild);
+    const { name, permissions } = args;
+    const role = await guild.roles.create({ name, permissions: BigInt(permissions), reason: 'a test' });
+    return { id: role.id, name: role.name, position: role.position };
+  },
+  async editRole(args) {
+    const role = (await client.guilds.fetch(args.guild)).roles.cache.get(args.role);
+    await role.edit({ name: args.name });
+    return role.name;
+  },
+  async moveRole(args) {
+    const role = (await client.guilds.fetch(args.guild)).roles.cache.get(args.role);
+    await role.setPosition(args.position);
+    return role.guild.roles.cache.map((r) => ({ name: r.name, position: r.position }));
+  },
+  async deleteRole(args) {
+    await (await client.guilds.fetch(args.guild)).roles.cache.get(args.role).delete();
+    return null;
+  },
+  async giveRole(args) {
+    const member = await (await client.guilds.fetch(args.guild)).members.fetch(args.member);
+    return [...(await member.roles.add(args.role)).roles.cache.keys()];
+  },
+  async overwrite(args) {
+    const channel = await channelOf(args);
+    await channel.permissionOverwrites.edit(args.target, args.flags);
+    return null;
+  },
+  /** What the library makes of its cache, without asking the server. */
+  permissionsIn(args) {
+    const guild = client.guilds.cache.get(args.guild);
+    const bits = guild.members.cache.get(args.member).permissionsIn(guild.channels.cache.get(args.channel));
+    return bits.bitfield.toString();
+  },
+  knownChannels(args) { return [...client.guilds.cache.get(args.guild).channels.cache.keys()]; },
   async destroy() { await client.destroy(); return null; },
 };
 

@@ -15,7 +15,7 @@
 use std::collections::BTreeMap;
 
 use nexus_event_store::{NodeHash, Position, RoomNo, UserNo, rows::EventPlace};
-use nexus_views::{Event, Membership, MembershipRow, ViewError, Views};
+use nexus_views::{Event, Membership, MembershipRow, Permissions, ViewError, Views};
 use ruma::{OwnedUserId, RoomId, UserId};
 use serde::Deserialize;
 
@@ -51,12 +51,22 @@ impl Access {
         }
         let membership = views.membership(room, user).await?;
         let head = views.head(room).await?;
-        let sight = Sight::new(views, room, user_id, membership.as_ref()).await?;
+        let mut sight = Sight::new(views, room, user_id, membership.as_ref()).await?;
         if let Some(row) = &membership
             && views.is_forgotten(room, user, row).await?
             && visibility(views, room, head.state).await? != Visibility::WorldReadable
         {
             return Err(refused());
+        }
+        if sight.presence == Presence::Joined
+            && let Some(guild) = views.info(room).await?.guild
+        {
+            let held = views.permissions(guild, Some(room), user).await?;
+            if !held.contains(Permissions::VIEW_CHANNEL) {
+                // Whoever is still in a channel that they may view no more.
+                return Err(refused());
+            }
+            sight.reads_history = held.contains(Permissions::READ_MESSAGE_HISTORY);
         }
         let is_open = sight.presence == Presence::Joined
             || visibility(views, room, head.state).await? == Visibility::WorldReadable;
@@ -117,6 +127,8 @@ pub(crate) struct Sight {
     user_id: OwnedUserId,
     presence: Presence,
     known: BTreeMap<NodeHash, (Visibility, Option<Membership>)>,
+    /// Whether the user may read what was written before; a guild's roles decide it in its channels.
+    reads_history: bool,
 }
 
 impl Sight {
@@ -135,7 +147,7 @@ impl Sight {
                 last_stay(views, &event, user_id).await?
             }
         };
-        Ok(Self { room, user_id: user_id.to_owned(), presence, known: BTreeMap::new() })
+        Ok(Self { room, user_id: user_id.to_owned(), presence, known: BTreeMap::new(), reads_history: true })
     }
 
     /// The commit that ended the user's last stay in the room.
@@ -149,6 +161,9 @@ impl Sight {
     /// Whether the user may see `event`.
     pub(crate) async fn sees(&mut self, views: &Views, event: &Event) -> Result<bool, ViewError> {
         let kind = event.pdu.event_type();
+        if !self.reads_history && event.pdu.state_key().is_none() {
+            return Ok(false);
+        }
         if kind == "m.room.member" && event.pdu.state_key() == Some(self.user_id.as_str()) {
             return Ok(true);
         }

@@ -33,6 +33,7 @@ mod protocol;
 mod render;
 mod resolve;
 mod session;
+mod sight;
 mod socket;
 mod typing;
 mod votes;

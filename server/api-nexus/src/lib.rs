@@ -10,7 +10,6 @@
 mod access;
 mod api;
 mod attachment;
-mod audit_reason;
 mod auth;
 mod body;
 mod compose;

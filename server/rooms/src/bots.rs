@@ -86,7 +86,7 @@ impl Decide for Add<'_> {
             bot: Some(bot_no),
             unreadable: false,
         };
-        decision.put_role(*guild, &row, (self.actor, "bot.add", None)).await?;
+        decision.put_role(*guild, &row, (self.actor, "bot.add")).await?;
         let role = row.id.to_string();
         let content = object(json!({ "user": bot, "roles": [role] }));
         let content = decision.on_behalf_of(self.actor, "bot.add", None, content)?;

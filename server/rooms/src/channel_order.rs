@@ -41,12 +41,11 @@ impl Rooms {
         actor: &Actor,
         guild: RoomNo,
         moves: Vec<ChannelMove>,
-        reason: Option<String>,
     ) -> Result<(), RoomsError> {
         if moves.len() > MOVES {
             return Err(Rejection::TooMany { what: "channels", limit: MOVES }.into());
         }
-        self.run(&Move { actor, guild, moves, reason }).await.map(drop)
+        self.run(&Move { actor, guild, moves }).await.map(drop)
     }
 }
 
@@ -54,7 +53,6 @@ struct Move<'a> {
     actor: &'a Actor,
     guild: RoomNo,
     moves: Vec<ChannelMove>,
-    reason: Option<String>,
 }
 
 impl Decide for Move<'_> {
@@ -85,17 +83,15 @@ impl Decide for Move<'_> {
                 decision.need_in_channel(channel, user, Permissions::MANAGE_CHANNELS).await?;
                 check_parent(decision, self.guild, &after).await?;
             }
-            let reason = self.reason.as_deref();
             if after != before {
                 let parent = category(decision, self.guild, after.parent).await?;
-                put_channel(decision, self.guild, channel, (&after, parent.as_ref()), (self.actor, reason))
-                    .await?;
+                put_channel(decision, self.guild, channel, (&after, parent.as_ref()), self.actor).await?;
             }
             if step.lock_permissions
                 && let Some(parent) = after.parent
             {
                 let theirs = decision.overwrites_of(parent).await?;
-                decision.replace_overwrites(channel, theirs, (self.actor, reason)).await?;
+                decision.replace_overwrites(channel, theirs, self.actor).await?;
             }
         }
         Ok(())

@@ -193,11 +193,11 @@ pub(crate) async fn put_channel(
     guild: RoomNo,
     channel: RoomNo,
     (info, parent): (&RoomInfo, Option<&OwnedRoomId>),
-    (actor, reason): (&Actor, Option<&str>),
+    actor: &Actor,
 ) -> Result<(), RoomsError> {
     let room_id = decision.room_id(channel).await?;
     let content = channel_content(info, parent);
-    let content = decision.on_behalf_of(actor, "channel.update", reason, content)?;
+    let content = decision.on_behalf_of(actor, "channel.update", None, content)?;
     let steward = decision.rooms.steward()?;
     decision.append(guild, NewPdu::state(steward, "nexus.channel", room_id.as_str(), content)).await.map(drop)
 }
@@ -280,7 +280,7 @@ impl Decide for Create<'_> {
         let overwrites =
             of_new_channel(decision, self.guild, *parent, overwrites.as_deref(), self.actor).await?;
         let room = add_channel(decision, self.actor, self.guild, &self.channel, last).await?;
-        decision.write_overwrites(self.guild, room, &overwrites, (self.actor, None)).await?;
+        decision.write_overwrites(self.guild, room, &overwrites, self.actor).await?;
         Ok(room)
     }
 }
@@ -324,14 +324,14 @@ impl Decide for Update<'_> {
         }
         if info != before {
             let parent = category(decision, guild, info.parent).await?;
-            put_channel(decision, guild, self.channel, (&info, parent.as_ref()), (self.actor, None)).await?;
+            put_channel(decision, guild, self.channel, (&info, parent.as_ref()), self.actor).await?;
         }
         if let Some(overwrites) = &changes.overwrites {
             let (now, wanted) = (decision.overwrites_of(self.channel).await?, collected(overwrites));
             let is_same = now == decision.checked(guild, &now, wanted.clone()).await?;
             // What cannot be read is replaced too.
             if !is_same || decision.overwrites(self.channel).await?.len() > now.len() {
-                decision.replace_overwrites(self.channel, wanted, (self.actor, None)).await?;
+                decision.replace_overwrites(self.channel, wanted, self.actor).await?;
             }
         }
         Ok(())

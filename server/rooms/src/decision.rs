@@ -285,7 +285,7 @@ impl Decision<'_> {
     }
 
     /// Builds, signs and authorises an event on top of the room and keeps it.
-    pub(crate) async fn append(&mut self, room: RoomNo, new: NewPdu) -> Result<Appended, RoomsError> {
+    pub(crate) async fn append(&mut self, room: RoomNo, mut new: NewPdu) -> Result<Appended, RoomsError> {
         if new.event_type == "m.room.redaction" && new.redacts.is_none() {
             // Whoever reads its content would carry it out on our word: only `redact` decides that.
             let problem = "a redaction is made by redacting".to_owned();
@@ -301,6 +301,7 @@ impl Decision<'_> {
             (open.version, open.room_id.clone(), open.state, open.depth + 1);
         let create = open.create.clone();
         let extremities = open.extremities.clone();
+        self.sign_request(version, &room_id, &mut new)?;
         let raw = serde_json::value::to_raw_value(&new.content)
             .map_err(|error| RoomsError::Internal(error.to_string()))?;
         let cited = auth_types(version, &new.event_type, &new.sender, new.state_key.as_deref(), &raw)

@@ -58,7 +58,6 @@ impl Rooms {
         guild: RoomNo,
         member: &UserId,
         mut changes: MemberChanges,
-        reason: Option<String>,
     ) -> Result<(), RoomsError> {
         if let Some(nick) = &mut changes.nick {
             *nick = nick.take().map(|nick| nick.trim().to_owned()).filter(|nick| !nick.is_empty());
@@ -70,7 +69,7 @@ impl Rooms {
         if changes.roles.as_ref().is_some_and(|roles| roles.len() > ROLES_OF_A_MEMBER) {
             return Err(Rejection::TooMany { what: "roles", limit: ROLES_OF_A_MEMBER }.into());
         }
-        self.run(&Update { actor, guild, member, changes, reason }).await.map(drop)
+        self.run(&Update { actor, guild, member, changes }).await.map(drop)
     }
 }
 
@@ -92,7 +91,6 @@ struct Update<'a> {
     guild: RoomNo,
     member: &'a UserId,
     changes: MemberChanges,
-    reason: Option<String>,
 }
 
 impl Decide for Update<'_> {
@@ -121,7 +119,7 @@ impl Decide for Update<'_> {
             return Ok(());
         }
         let content = guild_member_content(self.member, &after);
-        let content = decision.on_behalf_of(self.actor, "member.update", self.reason.as_deref(), content)?;
+        let content = decision.on_behalf_of(self.actor, "member.update", None, content)?;
         let key = user_state_key(self.member);
         let event = NewPdu::state(decision.rooms.steward()?, "nexus.member", key, content);
         decision.append(self.guild, event).await?;

@@ -31,6 +31,7 @@ mod kick_and_ban;
 mod knock;
 mod locks;
 mod membership;
+mod message_rules;
 mod moderation;
 mod overwrites;
 mod permission;

@@ -53,11 +53,10 @@ impl Rooms {
         actor: &Actor,
         channel: RoomNo,
         overwrite: NewOverwrite,
-        reason: Option<String>,
     ) -> Result<(), RoomsError> {
         let NewOverwrite { target, allow, deny } = overwrite;
         let change = (target, Some((allow, deny)));
-        self.change_overwrite(actor, channel, change, reason).await
+        self.change_overwrite(actor, channel, change).await
     }
 
     /// Takes away the overwrite of a role or a member.
@@ -69,9 +68,8 @@ impl Rooms {
         actor: &Actor,
         channel: RoomNo,
         target: OverwriteTarget,
-        reason: Option<String>,
     ) -> Result<(), RoomsError> {
-        self.change_overwrite(actor, channel, (target, None), reason).await
+        self.change_overwrite(actor, channel, (target, None)).await
     }
 
     async fn change_overwrite(
@@ -79,10 +77,9 @@ impl Rooms {
         actor: &Actor,
         channel: RoomNo,
         change: (OverwriteTarget, Option<(Permissions, Permissions)>),
-        reason: Option<String>,
     ) -> Result<(), RoomsError> {
         let guild = self.inner.views.info(channel).await?.guild.ok_or(Rejection::UnknownChannel)?;
-        self.run(&Change { actor, guild, channel, change, reason }).await.map(drop)
+        self.run(&Change { actor, guild, channel, change }).await.map(drop)
     }
 }
 
@@ -91,7 +88,6 @@ struct Change<'a> {
     guild: RoomNo,
     channel: RoomNo,
     change: (OverwriteTarget, Option<(Permissions, Permissions)>),
-    reason: Option<String>,
 }
 
 impl Decide for Change<'_> {
@@ -108,8 +104,7 @@ impl Decide for Change<'_> {
             (target, Some(bits)) => drop(after.insert(target, bits)),
             (target, None) => drop(after.remove(&target).ok_or(GuildRefusal::UnknownOverwrite)?),
         }
-        let on_behalf = (self.actor, self.reason.as_deref());
-        decision.replace_overwrites(self.channel, after, on_behalf).await
+        decision.replace_overwrites(self.channel, after, self.actor).await
     }
 }
 
@@ -143,7 +138,7 @@ impl Decision<'_> {
         &mut self,
         channel: RoomNo,
         after: Overwrites,
-        (actor, reason): (&Actor, Option<&str>),
+        actor: &Actor,
     ) -> Result<(), RoomsError> {
         let user = self.actor_no(&actor.user).await?;
         let (guild, info) = self.need_in_channel(channel, user, Permissions::MANAGE_ROLES).await?;
@@ -160,7 +155,7 @@ impl Decision<'_> {
             }
         }
         for channel in channels {
-            self.write_overwrites(guild, channel, &after, (actor, reason)).await?;
+            self.write_overwrites(guild, channel, &after, actor).await?;
         }
         Ok(())
     }
@@ -213,7 +208,7 @@ impl Decision<'_> {
         guild: RoomNo,
         channel: RoomNo,
         after: &Overwrites,
-        (actor, reason): (&Actor, Option<&str>),
+        actor: &Actor,
     ) -> Result<(), RoomsError> {
         let before = self.overwrites_of(channel).await?;
         let channel_id = self.room_id(channel).await?;
@@ -226,7 +221,9 @@ impl Decision<'_> {
         }
         for (key, row) in self.tx.scan::<GuildOverwrites>(Scan::prefix::<GuildOverwrites>(&channel)).await? {
             let is_replaced = events.iter().any(|(written, _)| *written == key.1.0);
-            if !after.contains_key(&row.target) && !is_replaced {
+            // A channel that was emptied as a whole has no such event.
+            let is_event = key.1.0.contains('.');
+            if is_event && !after.contains_key(&row.target) && !is_replaced {
                 events.push((key.1.0, json!({ "channel": channel_id })));
             }
         }
@@ -235,7 +232,7 @@ impl Decision<'_> {
         }
         let steward = self.rooms.steward()?;
         for (key, content) in events {
-            let content = self.on_behalf_of(actor, "overwrite.update", reason, object(content))?;
+            let content = self.on_behalf_of(actor, "overwrite.update", None, object(content))?;
             self.append(guild, NewPdu::state(steward.clone(), "nexus.overwrite", key, content)).await?;
         }
         self.after_permission_change(guild, Affected::Channel(channel)).await

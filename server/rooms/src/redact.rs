@@ -11,7 +11,7 @@ use nexus_event_store::{
 };
 use nexus_views::{
     Event, Membership, Permissions,
-    project::{NewEvent, project_redaction},
+    project::{NewEvent, is_steward, project_redaction},
     rows::{RelationKind, Relations},
 };
 use ruma::{CanonicalJsonObject, CanonicalJsonValue, OwnedEventId, OwnedRoomId};
@@ -98,6 +98,12 @@ impl Decide for RedactEvent<'_> {
         let target = target.filter(|event| event.room == self.room).ok_or(Rejection::UnknownEvent)?;
         if LASTING.contains(&target.pdu.event_type()) && target.pdu.state_key().is_some() {
             return Err(RoomsError::forbidden("this event cannot be redacted"));
+        }
+        // What a steward says of a guild holds until it is said anew: emptied it would read as "deny".
+        let is_control = target.pdu.state_key().is_some()
+            && (target.pdu.event_type().starts_with("nexus.") || is_steward(target.pdu.sender()));
+        if is_control {
+            return Err(RoomsError::forbidden("what a steward says of a guild cannot be redacted"));
         }
         let mut by_steward = false;
         if target.pdu.sender() != self.actor.user || !joined {

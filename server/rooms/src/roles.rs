@@ -86,10 +86,9 @@ impl Rooms {
         actor: &Actor,
         guild: RoomNo,
         fields: RoleFields,
-        reason: Option<String>,
     ) -> Result<u64, RoomsError> {
         fields.check()?;
-        Ok(self.run(&Create { actor, guild, fields, reason }).await?.0)
+        Ok(self.run(&Create { actor, guild, fields }).await?.0)
     }
 
     /// Changes a role; 0 is @everyone's id.
@@ -103,10 +102,9 @@ impl Rooms {
         guild: RoomNo,
         role: u64,
         fields: RoleFields,
-        reason: Option<String>,
     ) -> Result<(), RoomsError> {
         fields.check()?;
-        self.run(&Update { actor, guild, role, fields, reason }).await.map(drop)
+        self.run(&Update { actor, guild, role, fields }).await.map(drop)
     }
 
     /// Deletes a role. Who had it keeps its id, which gives nothing any more.
@@ -114,14 +112,8 @@ impl Rooms {
     /// # Errors
     /// Refused without MANAGE_ROLES, when the role is not below the actor's highest, for @everyone and for
     /// the role of a bot that is in the guild.
-    pub async fn delete_role(
-        &self,
-        actor: &Actor,
-        guild: RoomNo,
-        role: u64,
-        reason: Option<String>,
-    ) -> Result<(), RoomsError> {
-        self.run(&Delete { actor, guild, role, reason }).await.map(drop)
+    pub async fn delete_role(&self, actor: &Actor, guild: RoomNo, role: u64) -> Result<(), RoomsError> {
+        self.run(&Delete { actor, guild, role }).await.map(drop)
     }
 
     /// Moves roles to places in the hierarchy, 1 being the lowest; the others make room.
@@ -133,9 +125,8 @@ impl Rooms {
         actor: &Actor,
         guild: RoomNo,
         moves: Vec<(u64, i64)>,
-        reason: Option<String>,
     ) -> Result<(), RoomsError> {
-        self.run(&order::Move { actor, guild, moves, reason }).await.map(drop)
+        self.run(&order::Move { actor, guild, moves }).await.map(drop)
     }
 }
 
@@ -145,10 +136,10 @@ impl Decision<'_> {
         &mut self,
         guild: RoomNo,
         row: &RoleRow,
-        (actor, action, reason): (&Actor, &str, Option<&str>),
+        (actor, action): (&Actor, &str),
     ) -> Result<(), RoomsError> {
         let content = self.role_content(row).await?;
-        let content = self.on_behalf_of(actor, action, reason, content)?;
+        let content = self.on_behalf_of(actor, action, None, content)?;
         let event = NewPdu::state(self.rooms.steward()?, "nexus.role", role_key(row.id), content);
         self.append(guild, event).await.map(drop)
     }
@@ -208,7 +199,6 @@ struct Create<'a> {
     actor: &'a Actor,
     guild: RoomNo,
     fields: RoleFields,
-    reason: Option<String>,
 }
 
 impl Decide for Create<'_> {
@@ -239,7 +229,7 @@ impl Decide for Create<'_> {
         };
         let row = self.fields.apply(&plain);
         need(standing.held, Permissions(row.permissions))?;
-        decision.put_role(self.guild, &row, (self.actor, "role.create", self.reason.as_deref())).await?;
+        decision.put_role(self.guild, &row, (self.actor, "role.create")).await?;
         Ok(row.id)
     }
 }
@@ -249,7 +239,6 @@ struct Update<'a> {
     guild: RoomNo,
     role: u64,
     fields: RoleFields,
-    reason: Option<String>,
 }
 
 impl Decide for Update<'_> {
@@ -273,7 +262,7 @@ impl Decide for Update<'_> {
         }
         let (was, is) = (Permissions(before.permissions), Permissions(after.permissions));
         need(standing.held, is.without(was))?;
-        decision.put_role(self.guild, &after, (self.actor, "role.update", self.reason.as_deref())).await?;
+        decision.put_role(self.guild, &after, (self.actor, "role.update")).await?;
         if was != is || before.unreadable {
             decision.after_permission_change(self.guild, Affected::Everyone).await?;
         }
@@ -292,7 +281,6 @@ struct Delete<'a> {
     actor: &'a Actor,
     guild: RoomNo,
     role: u64,
-    reason: Option<String>,
 }
 
 impl Decide for Delete<'_> {
@@ -311,7 +299,7 @@ impl Decide for Delete<'_> {
             return Err(GuildRefusal::InvalidRole.into());
         }
         let gone = object(json!({}));
-        let gone = decision.on_behalf_of(self.actor, "role.delete", self.reason.as_deref(), gone)?;
+        let gone = decision.on_behalf_of(self.actor, "role.delete", None, gone)?;
         let event = NewPdu::state(decision.rooms.steward()?, "nexus.role", role_key(self.role), gone);
         decision.append(self.guild, event).await?;
         decision.after_permission_change(self.guild, Affected::Everyone).await

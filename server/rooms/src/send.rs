@@ -5,7 +5,7 @@
 //! A repeated idempotency key gives back the event it made the first time.
 
 use nexus_event_store::{
-    RoomNo, Rows as _, UserNo,
+    RoomNo, Rows as _, Scan, UserNo,
     catalogue::{EventPlaces, Events, Transactions},
     codec::Text,
     event_id::EventIdKey,
@@ -23,6 +23,7 @@ use crate::{
     content::{relation, string},
     decision::{Decide, Decision, NewPdu},
     error::Rejection,
+    message_rules::{edit_needs, needs, reaction_needs},
     permission::need,
 };
 
@@ -264,7 +265,7 @@ impl Send<'_> {
             return Err(Rejection::NotTextChannel.into());
         }
         if kind == "m.reaction" {
-            need(held, Permissions::ADD_REACTIONS.with(Permissions::READ_MESSAGE_HISTORY))?;
+            need(held, self.reaction_needs(decision).await?)?;
             return Ok(false);
         }
         if polls::is_response(kind) {
@@ -275,18 +276,14 @@ impl Send<'_> {
             self.need_own_poll(decision, user).await?;
             return Ok(false);
         }
-        if self.is_edit(decision).await? {
+        if let Some(before) = self.edited(decision).await? {
+            need(held, edit_needs(&self.event.content, &before))?;
             return Ok(false);
         }
         if channel == ChannelKind::Forum && !in_thread {
             return Err(Rejection::NotTextChannel.into());
         }
-        if polls::is_start(kind) {
-            need(held, Permissions::SEND_POLLS)?;
-        }
-        let wanted =
-            if in_thread { Permissions::SEND_MESSAGES_IN_THREADS } else { Permissions::SEND_MESSAGES };
-        need(held, wanted)?;
+        need(held, needs(kind, &self.event.content, in_thread))?;
         Ok(true)
     }
 
@@ -302,18 +299,35 @@ impl Send<'_> {
         if poll.author == user { Ok(()) } else { Err(RoomsError::forbidden("only who asked ends a poll")) }
     }
 
-    /// Whether it replaces a message of the sender's own; anything else that claims to is a message like others.
-    async fn is_edit(&self, decision: &Decision<'_>) -> Result<bool, RoomsError> {
-        let Some(("m.replace", target)) = relation(&self.event.content) else { return Ok(false) };
-        let Ok(target) = EventId::parse(target) else { return Ok(false) };
-        let target = decision.reader().event_by_id(&target).await?;
-        Ok(target.is_some_and(|target| {
+    /// The content of the message that this edits, one of the sender's own; anything else that claims to be an
+    /// edit is a message like others.
+    async fn edited(&self, decision: &Decision<'_>) -> Result<Option<CanonicalJsonObject>, RoomsError> {
+        let Some(("m.replace", target)) = relation(&self.event.content) else { return Ok(None) };
+        let Ok(target) = EventId::parse(target) else { return Ok(None) };
+        let target = decision.reader().event_by_id(&target).await?.filter(|target| {
             target.room == self.room
                 && target.snowflake.is_some()
                 && target.redacted_by.is_none()
                 && target.pdu.sender() == self.actor.user
                 && target.pdu.event_type() == self.event.event_type
-        }))
+        });
+        Ok(target.map(|target| target.pdu.content_as().unwrap_or_default()))
+    }
+
+    /// What this reaction needs: with an emoji that is there already everyone may join in.
+    async fn reaction_needs(&self, decision: &Decision<'_>) -> Result<Permissions, RoomsError> {
+        let relates = self.event.content.get("m.relates_to").and_then(CanonicalJsonValue::as_object);
+        let text = |field: &str| relates.and_then(|relates| string(relates, field)).unwrap_or_default();
+        let emoji = text("key");
+        let place = decision.tx.row::<EventPlaces>(&EventIdKey::from(text("event_id"))).await?;
+        let is_first = match place {
+            Some(place) => {
+                let same = Scan::prefix::<Reactions>(&(self.room, place.event, emoji.to_owned())).limit(1);
+                decision.tx.scan::<Reactions>(same).await?.is_empty()
+            }
+            None => true,
+        };
+        Ok(reaction_needs(emoji, is_first))
     }
 
     /// One user reacts to one event with one emoji once.

@@ -344,6 +344,15 @@ impl Views {
         }))
     }
 
+    /// Whether a member's roles name this one, be it there or deleted.
+    ///
+    /// # Errors
+    /// Store errors.
+    pub async fn has_role(&self, guild: RoomNo, user: UserNo, role: u64) -> Result<bool, ViewError> {
+        let row = self.store.row::<GuildMembers>(&(guild, user)).await?;
+        Ok(row.is_some_and(|row| row.roles.contains(&role)))
+    }
+
     /// A channel's overwrites as they are stored.
     ///
     /// # Errors

@@ -10,6 +10,7 @@ use ruma::UserId;
 use serde_json::Value;
 
 use crate::{
+    actor::shown_actor,
     polls::is_start,
     rows::{Infos, MessageRow, Messages, RoomInfo},
 };
@@ -76,7 +77,7 @@ pub async fn project(tx: &Tx, event: NewEvent<'_>) -> Result<(), StoreError> {
         return message::project(tx, event, &content).await;
     };
     if let Some(snowflake) = event.snowflake {
-        notice(tx, event, snowflake, &content).await?;
+        notice(tx, event, snowflake).await?;
     }
     if !event.is_current_state {
         return Ok(());
@@ -110,25 +111,13 @@ pub async fn project(tx: &Tx, event: NewEvent<'_>) -> Result<(), StoreError> {
 }
 
 /// A state event that is shown as a message, by whoever the steward made it for.
-async fn notice(
-    tx: &Tx,
-    event: NewEvent<'_>,
-    snowflake: Snowflake,
-    content: &Value,
-) -> Result<(), StoreError> {
-    let author = match requested_by(event.pdu.sender(), content) {
-        Some(user) => tx.intern_user(user).await?,
+async fn notice(tx: &Tx, event: NewEvent<'_>, snowflake: Snowflake) -> Result<(), StoreError> {
+    let author = match shown_actor(event.pdu) {
+        Some(user) => tx.intern_user(user.as_str()).await?,
         None => event.sender,
     };
     tx.put::<Messages>(&(event.room, snowflake), &MessageRow { event: event.no, author, edit: None });
     Ok(())
-}
-
-/// The member whose request a steward's event carries out.
-#[must_use]
-pub fn requested_by<'a>(sender: &UserId, content: &'a Value) -> Option<&'a str> {
-    let user = content.get("nexus.actor")?.get("user")?.as_str()?;
-    (is_steward(sender) && UserId::parse(user).is_ok()).then_some(user)
 }
 
 /// Changes a room's row at a glance.

@@ -4,6 +4,7 @@
 
 mod accounts;
 mod finding;
+mod guild_permissions;
 mod guilds;
 mod http;
 mod media;

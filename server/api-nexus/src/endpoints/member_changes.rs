@@ -8,7 +8,6 @@ use nexus_views::{Guild, Views};
 use serde_json::{Value, json};
 
 use crate::{
-    audit_reason::AuditReason,
     auth::Caller,
     body,
     endpoints::roles::role_number,
@@ -76,7 +75,6 @@ pub(crate) async fn patch(
     State(objects): State<Objects>,
     caller: Caller,
     path: Path,
-    AuditReason(reason): AuditReason,
     body::Json(body): body::Json,
 ) -> Result<Json<Value>, ApiError> {
     let guild = objects.guild_of(path.id("guild_id")?, caller.user()).await?;
@@ -94,7 +92,7 @@ pub(crate) async fn patch(
         return Err(ApiError::NotInVoice);
     }
     let user = views.user_id(member).await?;
-    rooms.update_member(&caller.actor(), guild.room, &user, changes, reason).await?;
+    rooms.update_member(&caller.actor(), guild.room, &user, changes).await?;
     objects.member_of(guild.room, member).await?.map(Json).ok_or(ApiError::Unknown(Unknown::Member))
 }
 
@@ -104,7 +102,6 @@ pub(crate) async fn own_nick(
     State(objects): State<Objects>,
     caller: Caller,
     path: Path,
-    AuditReason(reason): AuditReason,
     body::Json(body): body::Json,
 ) -> Result<Json<Value>, ApiError> {
     if path.id_or_me("user_id")?.is_some() {
@@ -113,7 +110,7 @@ pub(crate) async fn own_nick(
     let guild = objects.guild_of(path.id("guild_id")?, caller.user()).await?;
     let changes = form::read(&body, |form| MemberChanges { nick: nick(form), ..MemberChanges::default() })?;
     let user = views.user_id(caller.user()).await?;
-    rooms.update_member(&caller.actor(), guild.room, &user, changes, reason).await?;
+    rooms.update_member(&caller.actor(), guild.room, &user, changes).await?;
     let member = views.guild_member(guild.room, caller.user()).await?;
     Ok(Json(json!({ "nick": member.and_then(|member| member.nick) })))
 }
@@ -123,12 +120,11 @@ pub(crate) async fn add_role(
     State(objects): State<Objects>,
     caller: Caller,
     path: Path,
-    AuditReason(reason): AuditReason,
 ) -> Result<StatusCode, ApiError> {
     let guild = objects.guild_of(path.id("guild_id")?, caller.user()).await?;
     let more_roles = vec![role_number(&guild, path.id("role_id")?)];
     let changes = MemberChanges { more_roles, ..MemberChanges::default() };
-    change_roles(&rooms, &objects, (&guild, &caller, &path), changes, reason).await
+    change_roles(&rooms, &objects, (&guild, &caller, &path), changes).await
 }
 
 pub(crate) async fn remove_role(
@@ -136,12 +132,11 @@ pub(crate) async fn remove_role(
     State(objects): State<Objects>,
     caller: Caller,
     path: Path,
-    AuditReason(reason): AuditReason,
 ) -> Result<StatusCode, ApiError> {
     let guild = objects.guild_of(path.id("guild_id")?, caller.user()).await?;
     let fewer_roles = vec![role_number(&guild, path.id("role_id")?)];
     let changes = MemberChanges { fewer_roles, ..MemberChanges::default() };
-    change_roles(&rooms, &objects, (&guild, &caller, &path), changes, reason).await
+    change_roles(&rooms, &objects, (&guild, &caller, &path), changes).await
 }
 
 async fn change_roles(
@@ -149,10 +144,9 @@ async fn change_roles(
     objects: &Objects,
     (guild, caller, path): (&Guild, &Caller, &Path),
     changes: MemberChanges,
-    reason: Option<String>,
 ) -> Result<StatusCode, ApiError> {
     let member = member_of(objects, guild, caller, path).await?;
     let user = objects.views.user_id(member).await?;
-    rooms.update_member(&caller.actor(), guild.room, &user, changes, reason).await?;
+    rooms.update_member(&caller.actor(), guild.room, &user, changes).await?;
     Ok(StatusCode::NO_CONTENT)
 }

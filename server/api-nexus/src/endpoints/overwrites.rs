@@ -7,7 +7,6 @@ use nexus_rooms::{ChannelMove, NewOverwrite, Rooms};
 use nexus_views::{Channel, Guild, OverwriteTarget, Permissions, Views};
 
 use crate::{
-    audit_reason::AuditReason,
     auth::Caller,
     body,
     endpoints::roles::permission_bits,
@@ -106,7 +105,6 @@ pub(crate) async fn put(
     State(objects): State<Objects>,
     caller: Caller,
     path: Path,
-    AuditReason(reason): AuditReason,
     body::Json(body): body::Json,
 ) -> Result<StatusCode, ApiError> {
     let wanted = Permissions::MANAGE_ROLES;
@@ -115,7 +113,7 @@ pub(crate) async fn put(
     let id = path.id("overwrite_id")?;
     let form = form::read(&body, |form| OverwriteForm::read(form, id))?;
     for overwrite in objects.new_overwrites((&guild, Some(&channel)), &[form]).await? {
-        rooms.set_overwrite(&caller.actor(), channel.room, overwrite, reason.clone()).await?;
+        rooms.set_overwrite(&caller.actor(), channel.room, overwrite).await?;
     }
     Ok(StatusCode::NO_CONTENT)
 }
@@ -125,14 +123,13 @@ pub(crate) async fn delete(
     State(objects): State<Objects>,
     caller: Caller,
     path: Path,
-    AuditReason(reason): AuditReason,
 ) -> Result<StatusCode, ApiError> {
     let wanted = Permissions::MANAGE_ROLES;
     let channel = objects.channel_of(path.id("channel_id")?, caller.user(), wanted).await?;
     let id = path.id("overwrite_id")?;
     let known = channel.overwrites.iter().find(|overwrite| overwrite.id == id);
     let target = known.ok_or(ApiError::Unknown(Unknown::Overwrite))?.target;
-    rooms.remove_overwrite(&caller.actor(), channel.room, target, reason).await?;
+    rooms.remove_overwrite(&caller.actor(), channel.room, target).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -150,7 +147,6 @@ pub(crate) async fn move_channels(
     State(objects): State<Objects>,
     caller: Caller,
     path: Path,
-    AuditReason(reason): AuditReason,
     body::Json(body): body::Json,
 ) -> Result<StatusCode, ApiError> {
     let guild = objects.guild_of(path.id("guild_id")?, caller.user()).await?;
@@ -178,6 +174,6 @@ pub(crate) async fn move_channels(
         let (position, lock_permissions) = (form.position, form.lock_permissions);
         moves.push(ChannelMove { channel: room, position, parent, lock_permissions });
     }
-    rooms.move_channels(&caller.actor(), guild.room, moves, reason).await?;
+    rooms.move_channels(&caller.actor(), guild.room, moves).await?;
     Ok(StatusCode::NO_CONTENT)
 }

@@ -8,7 +8,6 @@ use nexus_views::{Guild, Permissions, Views, role_snowflake};
 use serde_json::{Map, Value};
 
 use crate::{
-    audit_reason::AuditReason,
     auth::Caller,
     body,
     error::{ApiError, Unknown},
@@ -105,12 +104,11 @@ pub(crate) async fn create(
     State(objects): State<Objects>,
     caller: Caller,
     path: Path,
-    AuditReason(reason): AuditReason,
     body::Json(body): body::Json,
 ) -> Result<Json<Value>, ApiError> {
     let guild = objects.guild_of(path.id("guild_id")?, caller.user()).await?;
     let fields = form::read(&body, role_fields)?;
-    let role = rooms.create_role(&caller.actor(), guild.room, fields, reason).await?;
+    let role = rooms.create_role(&caller.actor(), guild.room, fields).await?;
     role_json(&objects, &guild, role).await
 }
 
@@ -119,13 +117,12 @@ pub(crate) async fn patch(
     State(objects): State<Objects>,
     caller: Caller,
     path: Path,
-    AuditReason(reason): AuditReason,
     body::Json(body): body::Json,
 ) -> Result<Json<Value>, ApiError> {
     let guild = objects.guild_of(path.id("guild_id")?, caller.user()).await?;
     let role = role_number(&guild, path.id("role_id")?);
     let fields = form::read(&body, role_fields)?;
-    rooms.update_role(&caller.actor(), guild.room, role, fields, reason).await?;
+    rooms.update_role(&caller.actor(), guild.room, role, fields).await?;
     role_json(&objects, &guild, role).await
 }
 
@@ -134,7 +131,6 @@ pub(crate) async fn move_many(
     State(objects): State<Objects>,
     caller: Caller,
     path: Path,
-    AuditReason(reason): AuditReason,
     body::Json(body): body::Json,
 ) -> Result<Json<Value>, ApiError> {
     let guild = objects.guild_of(path.id("guild_id")?, caller.user()).await?;
@@ -145,7 +141,7 @@ pub(crate) async fn move_many(
         position.map(|position| (role_number(&guild, id), position))
     })?;
     let moves = moves.into_iter().flatten().collect();
-    rooms.move_roles(&caller.actor(), guild.room, moves, reason).await?;
+    rooms.move_roles(&caller.actor(), guild.room, moves).await?;
     Ok(Json(objects.roles(guild.room).await?.into()))
 }
 
@@ -154,10 +150,9 @@ pub(crate) async fn delete(
     State(objects): State<Objects>,
     caller: Caller,
     path: Path,
-    AuditReason(reason): AuditReason,
 ) -> Result<StatusCode, ApiError> {
     let guild = objects.guild_of(path.id("guild_id")?, caller.user()).await?;
     let role = role_number(&guild, path.id("role_id")?);
-    rooms.delete_role(&caller.actor(), guild.room, role, reason).await?;
+    rooms.delete_role(&caller.actor(), guild.room, role).await?;
     Ok(StatusCode::NO_CONTENT)
 }

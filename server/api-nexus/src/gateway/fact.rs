@@ -170,6 +170,10 @@ impl What {
 pub(crate) enum Rights {
     /// Everyone's in the guild.
     Guild(RoomNo),
+    /// That of those who have a role.
+    Role(RoomNo, Snowflake),
+    /// Everyone's of one channel.
+    Channel(RoomNo, RoomNo),
     /// One member's.
     Member(RoomNo, UserNo),
 }

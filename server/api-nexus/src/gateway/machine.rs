@@ -45,6 +45,12 @@ pub(crate) enum Kind {
     Resumed,
     GuildCreate(RoomNo),
     GuildDelete(Snowflake),
+    /// A channel that came into the user's view, or went out of it.
+    ChannelSight {
+        guild: RoomNo,
+        channel: RoomNo,
+        is_seen: bool,
+    },
     Fact(Arc<CommitFacts>, usize),
 }
 
@@ -150,13 +156,21 @@ impl SessionMachine {
         Dispatch { seq: self.seq, kind }
     }
 
-    /// The guilds, of those the session is in, where the commit may change which channels the user sees.
-    pub(crate) fn changed_sight(&self, commit: &CommitFacts) -> Vec<RoomNo> {
-        let changed = commit.rights.iter().filter_map(|rights| match rights {
-            Rights::Guild(guild) => Some(*guild),
-            Rights::Member(guild, user) => (*user == self.user).then_some(*guild),
-        });
-        changed.filter(|guild| self.guilds.contains(guild)).collect()
+    /// What of a commit may change which channels the user sees, in the guilds the session is in.
+    pub(crate) fn changed_sight(&self, commit: &CommitFacts) -> Vec<Rights> {
+        let concerns_user = |rights: &&Rights| match rights {
+            Rights::Guild(guild) | Rights::Role(guild, _) | Rights::Channel(guild, _) => {
+                self.guilds.contains(guild)
+            }
+            Rights::Member(guild, user) => *user == self.user && self.guilds.contains(guild),
+        };
+        commit.rights.iter().filter(concerns_user).copied().collect()
+    }
+
+    /// Tells of a channel that came into view or went out of it.
+    pub(crate) fn tell_sight(&mut self, guild: RoomNo, channel: RoomNo, is_seen: bool) -> Option<Dispatch> {
+        let hears = self.guilds.contains(&guild) && self.intents.contains(Intents::GUILDS);
+        hears.then(|| self.number(Kind::ChannelSight { guild, channel, is_seen }))
     }
 
     /// Whether folding the commit later than it happened could see other channels than then: permissions

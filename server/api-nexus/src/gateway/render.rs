@@ -10,8 +10,7 @@ use nexus_event_store::{
     RoomNo, Snowflake, UserNo,
     rows::{EventPlace, SnowflakeRow},
 };
-use nexus_views::{Event, project::requested_by};
-use ruma::UserId;
+use nexus_views::{Event, actor::shown_actor};
 use serde_json::{Value, json};
 
 use super::{
@@ -93,6 +92,23 @@ impl Objects {
         let id = self.views.room_snowflake(guild).await?.unwrap_or_default();
         let gone = json!({ "id": id.to_string(), "unavailable": true });
         Ok(("GUILD_DELETE", gone.to_string().into()))
+    }
+
+    /// A channel that came into view, or went out of it: then nothing is told of it but that it was there.
+    pub(crate) async fn channel_sight(
+        &self,
+        guild: RoomNo,
+        channel: RoomNo,
+        is_seen: bool,
+    ) -> Result<(&'static str, Arc<str>), ApiError> {
+        if is_seen && let Some(channel) = self.views.channel(channel).await? {
+            return Ok(("CHANNEL_CREATE", channel_json(&channel).to_string().into()));
+        }
+        let guild_id = self.views.room_snowflake(guild).await?.unwrap_or_default();
+        let kind = kind_number(self.views.info(channel).await?.kind);
+        let id = self.channel_id(channel).await?;
+        let d = json!({ "id": id, "guild_id": guild_id.to_string(), "type": kind, "name": "" });
+        Ok(("CHANNEL_DELETE", d.to_string().into()))
     }
 
     /// The JSON of a fact.
@@ -226,15 +242,9 @@ impl Objects {
 
     /// Who wrote a message; of a notice, at whose request it came.
     async fn author(&self, event: &Event) -> Result<UserNo, ApiError> {
-        let content: Value = event.pdu.content_as().unwrap_or_default();
-        let user = match event.pdu.state_key().and(requested_by(event.pdu.sender(), &content)) {
-            Some(user) => UserId::parse(user).ok(),
-            None => Some(event.pdu.sender().to_owned()),
-        };
-        Ok(match user {
-            Some(user) => self.views.user_no(&user).await?.unwrap_or_default(),
-            None => UserNo::default(),
-        })
+        let requested = event.pdu.state_key().and_then(|_| shown_actor(&event.pdu));
+        let user = requested.unwrap_or_else(|| event.pdu.sender().to_owned());
+        Ok(self.views.user_no(&user).await?.unwrap_or_default())
     }
 
     async fn message_made(

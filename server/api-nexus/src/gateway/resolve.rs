@@ -16,7 +16,7 @@ use nexus_event_store::{
     rows::{EventPlace, SnowflakeRow},
 };
 use nexus_views::{
-    Event, Removed, TimelineSlice, Views,
+    Event, Permissions, Removed, TimelineSlice, Views,
     audit::{AuditAction, AuditTarget},
     polls,
 };
@@ -240,13 +240,18 @@ impl Reading<'_> {
     }
 
     async fn member(&mut self, guild: RoomNo, event: &Event) -> Result<(), ApiError> {
-        let content = content(event);
-        let Some(Ok(user_id)) = content["user"].as_str().map(<&UserId>::try_from) else { return Ok(()) };
+        let (before, now) = (self.content_before(event).await?.unwrap_or_default(), content(event));
+        // One that was emptied is known by what it was.
+        let named = if now["user"].is_string() { &now["user"] } else { &before["user"] };
+        let Some(Ok(user_id)) = named.as_str().map(<&UserId>::try_from) else { return Ok(()) };
         let Some(user) = self.views.user_no(user_id).await? else { return Ok(()) };
         if self.joined.contains(&(guild, user)) {
             return Ok(());
         }
-        self.out.rights.push(Rights::Member(guild, user));
+        let held = |content: &Value| content["roles"].as_array().cloned().unwrap_or_default();
+        if held(&before) != held(&now) {
+            self.out.rights.push(Rights::Member(guild, user));
+        }
         let membership =
             self.views.state_event(guild, event.state_before, "m.room.member", user_id.as_str()).await?;
         if membership.is_some_and(|membership| is_join(&self::content(&membership))) {
@@ -261,12 +266,14 @@ impl Reading<'_> {
             key => crate::snowflake::parse(key),
         };
         let Some(id) = id else { return Ok(()) };
-        let named = |content: &Value| content["name"].as_str().is_some_and(|name| !name.is_empty());
-        let was_there = self.content_before(event).await?.is_some_and(|content| named(&content));
-        let is_there = named(&content(event));
-        if was_there {
-            // A new role changes nobody's sight: nobody holds it yet.
-            self.out.rights.push(Rights::Guild(guild));
+        let before = self.content_before(event).await?;
+        let now = content(event);
+        let was_there = before.as_ref().is_some_and(is_role);
+        let is_there = is_role(&now);
+        // A new role changes nobody's sight: nobody holds it yet.
+        if was_there && before.as_ref().is_none_or(|before| sight_of(before) != sight_of(&now)) {
+            let rights = if key == "everyone" { Rights::Guild(guild) } else { Rights::Role(guild, id) };
+            self.out.rights.push(rights);
         }
         match (was_there, is_there) {
             (false, true) => self.add(guild, What::RoleMade(id)).await,
@@ -280,7 +287,12 @@ impl Reading<'_> {
         let Ok(room_id) = <&RoomId>::try_from(room_id) else { return Ok(()) };
         let Some(channel) = self.views.room_no(room_id).await? else { return Ok(()) };
         let was_there = self.content_before(event).await?.is_some_and(|content| is_channel(&content));
-        match (was_there, is_channel(&content(event))) {
+        let now = content(event);
+        if is_emptied(&now) {
+            // Still a channel, for administrators.
+            self.out.rights.push(Rights::Channel(guild, channel));
+        }
+        match (was_there, is_channel(&now) || is_emptied(&now)) {
             (false, true) => self.add(guild, What::ChannelMade(channel)).await,
             (true, true) => self.add(guild, What::ChannelChanged(channel)).await,
             (true, false) => self.add(guild, What::ChannelDeleted(channel)).await,
@@ -296,7 +308,7 @@ impl Reading<'_> {
         let Some(Ok(room_id)) = content["channel"].as_str().map(<&RoomId>::try_from) else { return Ok(()) };
         let Some(channel) = self.views.room_no(room_id).await? else { return Ok(()) };
         if self.was_channel(guild, room_id).await? {
-            self.out.rights.push(Rights::Guild(guild));
+            self.out.rights.push(Rights::Channel(guild, channel));
             self.add(guild, What::ChannelChanged(channel)).await?;
         }
         Ok(())
@@ -511,6 +523,26 @@ fn content(event: &Event) -> Value {
 
 fn is_join(content: &Value) -> bool {
     content["membership"] == "join"
+}
+
+/// Nothing is left of it: what it was nobody knows.
+fn is_emptied(content: &Value) -> bool {
+    content.as_object().is_none_or(serde_json::Map::is_empty)
+}
+
+/// A role without a name is deleted; one that was emptied is still there.
+fn is_role(content: &Value) -> bool {
+    content["name"].as_str().is_some_and(|name| !name.is_empty()) || is_emptied(content)
+}
+
+/// What of a role decides which channels its members see.
+fn sight_of(content: &Value) -> (bool, bool, u64) {
+    let bits = match &content["permissions"] {
+        Value::String(text) => text.parse().unwrap_or(0),
+        other => other.as_u64().unwrap_or(0),
+    };
+    let seeing = Permissions::VIEW_CHANNEL.with(Permissions::ADMINISTRATOR);
+    (is_role(content), is_emptied(content), Permissions(bits).and(seeing).0)
 }
 
 fn is_ban(content: &Value) -> bool {

@@ -78,7 +78,7 @@ pub(crate) struct Resuming {
 
 /// A session with a connection.
 pub(crate) struct Session {
-    gateway: Gateway,
+    pub(super) gateway: Gateway,
     label: Label,
     pub(crate) machine: SessionMachine,
     pub(crate) viewer: Viewer,
@@ -87,8 +87,8 @@ pub(crate) struct Session {
     mark: SessionMark,
     subscriber: Subscriber,
     /// The rooms that are followed, by guild.
-    followed: BTreeMap<RoomNo, BTreeSet<RoomNo>>,
-    sight: BTreeMap<(RoomNo, RoomNo), bool>,
+    pub(super) followed: BTreeMap<RoomNo, BTreeSet<RoomNo>>,
+    pub(super) sight: BTreeMap<(RoomNo, RoomNo), bool>,
     typing: TypingWatch,
     bookmarks: Bookmarks,
     saved: Saved,
@@ -208,11 +208,9 @@ impl Session {
         if self.resuming.is_some() && self.machine.cannot_replay(&facts) {
             return Err(Stop::CannotReplay);
         }
-        for guild in self.machine.changed_sight(&facts) {
-            self.sight.retain(|(of, _), _| *of != guild);
-        }
+        let mut dispatches = self.changed_sight(commit.position, &facts).await?;
         let visible = self.visible(&facts).await?;
-        let dispatches = self.machine.step(&facts, &visible);
+        dispatches.extend(self.machine.step(&facts, &visible));
         let dispatched = !dispatches.is_empty();
         for dispatch in dispatches {
             frames.extend(self.frame(dispatch).await?);
@@ -243,7 +241,7 @@ impl Session {
         Ok(visible)
     }
 
-    async fn sees(&mut self, guild: RoomNo, channel: RoomNo) -> Result<bool, ApiError> {
+    pub(super) async fn sees(&mut self, guild: RoomNo, channel: RoomNo) -> Result<bool, ApiError> {
         if let Some(sees) = self.sight.get(&(guild, channel)) {
             return Ok(*sees);
         }
@@ -311,6 +309,9 @@ impl Session {
             Kind::Ready => ("READY", self.ready().await?.to_string().into()),
             Kind::Resumed => ("RESUMED", RESUMED.into()),
             Kind::GuildCreate(guild) => objects.guild_create(guild, self.viewer.user, self.listed()).await?,
+            Kind::ChannelSight { guild, channel, is_seen } => {
+                objects.channel_sight(guild, channel, is_seen).await?
+            }
             Kind::GuildDelete(id) => ("GUILD_DELETE", json!({ "id": id.to_string() }).to_string().into()),
             Kind::Fact(commit, index) => {
                 let fact = &commit.facts[index];

@@ -298,6 +298,56 @@ async fn typing_is_told_without_a_number_of_its_own() {
     assert_eq!(drain(&mut session).await.unwrap()[0].s, live.len() as u64 + 1);
 }
 
+/// A channel that a member may view no more is gone from the client's sight, and comes back.
+#[tokio::test]
+async fn channels_come_into_view_and_go_out_of_it() {
+    let server = Server::start().await;
+    let olga = server.register("olga").await;
+    let max = server.register("max").await;
+    let (guild, channel) = olga.make_guild().await;
+    max.join(&olga, &channel).await;
+    let (mut session, _) = identify(&max, None).await;
+    let (mut owners, _) = identify(&olga, None).await;
+    let told = async |session: &mut Session| -> Vec<String> {
+        let heard = drain(session).await.unwrap().into_iter().filter(|sent| !sent.t.contains("AUDIT_LOG"));
+        heard.map(|sent| format!("{} {}", sent.t, sent.d["id"])).collect()
+    };
+    let shown = |what: &str| format!("{what} \"{channel}\"");
+    let overwrite = |id: &str| format!("/channels/{channel}/permissions/{id}");
+    let hide = json!({ "type": 0, "deny": "1024" });
+    olga.call("PUT", &overwrite(&guild), hide).await.ok();
+    assert_eq!(told(&mut session).await, [shown("CHANNEL_DELETE")]);
+    assert_eq!(told(&mut owners).await, [shown("CHANNEL_UPDATE")]);
+
+    // What is said meanwhile is not heard.
+    olga.say(&channel, "quiet").await;
+    assert_eq!(told(&mut session).await, Vec::<String>::new());
+    let made = json!({ "name": "in", "permissions": "0" });
+    let role = text(&olga.call("POST", &format!("/guilds/{guild}/roles"), made).await.ok()["id"]);
+    olga.call("PUT", &overwrite(&role), json!({ "type": 0, "allow": "1024" })).await.ok();
+    assert_eq!(told(&mut session).await, ["GUILD_ROLE_CREATE null"], "max does not have the role");
+    let member = format!("/guilds/{guild}/members/{}/roles/{role}", max.id);
+    olga.call("PUT", &member, Value::Null).await.ok();
+    assert_eq!(told(&mut session).await, [shown("CHANNEL_CREATE"), "GUILD_MEMBER_UPDATE null".to_owned()]);
+    olga.say(&channel, "welcome").await;
+    assert!(told(&mut session).await[0].starts_with("MESSAGE_CREATE"));
+
+    // A name concerns nobody's sight; deleting the role does, in one event.
+    let path = format!("/guilds/{guild}/roles/{role}");
+    olga.call("PATCH", &path, json!({ "name": "inside" })).await.ok();
+    assert_eq!(told(&mut session).await, ["GUILD_ROLE_UPDATE null"]);
+    olga.call("DELETE", &path, Value::Null).await.ok();
+    assert_eq!(told(&mut session).await, [shown("CHANNEL_DELETE"), "GUILD_ROLE_DELETE null".to_owned()]);
+
+    // An administrator sees all.
+    let made = json!({ "name": "admin", "permissions": "8" });
+    let admin = text(&olga.call("POST", &format!("/guilds/{guild}/roles"), made).await.ok()["id"]);
+    told(&mut session).await;
+    olga.call("PUT", &format!("/guilds/{guild}/members/{}/roles/{admin}", max.id), Value::Null).await.ok();
+    let all = told(&mut session).await;
+    assert_eq!(all, [shown("CHANNEL_CREATE"), "GUILD_MEMBER_UPDATE null".to_owned()]);
+}
+
 fn names(all: &[Sent]) -> Vec<&str> {
     all.iter().map(|sent| sent.t.as_str()).collect()
 }

@@ -159,7 +159,8 @@ fn prepare(
         go_on(done, progress)?;
         let prepared = staging.join(&entry.path);
         let in_place = entry.path.starts_with(MEDIA_FOLDER) || entry.path == KEY_FILE;
-        if !files::is(entry, &prepared)? && !(in_place && files::is(entry, &place(entry, target))?) {
+        let is_done = files::is(entry, &prepared)? || (in_place && files::is(entry, &place(entry, target))?);
+        if !is_done {
             if prepared.exists() {
                 fs::remove_file(&prepared).map_err(io_error(&prepared, "remove an unfinished copy"))?;
             }

@@ -120,6 +120,9 @@ fn a_missing_row_of_the_log_or_of_a_view_is_named() {
     });
 }
 
+/// Makes an event say something else.
+type Change<'a> = &'a dyn Fn(&mut EventRow);
+
 /// What has the right checksum and says the wrong thing.
 #[test]
 fn a_forged_event_is_named() {
@@ -141,7 +144,7 @@ fn a_forged_event_is_named() {
             vec![(RowKey { family: Events::FAMILY, bytes: key.clone() }, Some(value))]
         };
         let honest = row.clone();
-        let cases: [(&str, &dyn Fn(&mut EventRow)); 5] = [
+        let cases: [(&str, Change<'_>); 5] = [
             ("its content is not what its hash says", &|row| row.json = row.json.replace("first", "worst")),
             ("verify signatures", &|row| {
                 row.json = row.json.replace("\"ana", "\"ann").replace("@ana", "@ann")

@@ -61,7 +61,7 @@ fn a_full_disk_refuses_writes_serves_reads_and_recovers() {
             disk.full.store(true, Ordering::Relaxed);
             // Many at once, so that some are staged on others that are refused.
             let refused = futures_util::future::join_all((1..20).map(|id| rooms.send(&ana, text(id)))).await;
-            assert!(refused.iter().all(|outcome| is_full(outcome)), "{refused:?}");
+            assert!(refused.iter().all(is_full), "{refused:?}");
             assert!(is_full(&rooms.create_guild(&ana, CreateGuild { name: "Guild".to_owned() }).await));
             assert!(engine.dump() == rows, "nothing of what was refused is there");
             let all = TimelineSlice { after: None, before: None, newest_first: false, limit: 999 };

@@ -16,7 +16,6 @@ pub(super) struct Move<'a> {
     pub(super) actor: &'a Actor,
     pub(super) guild: RoomNo,
     pub(super) moves: Vec<(u64, i64)>,
-    pub(super) reason: Option<String>,
 }
 
 impl Decide for Move<'_> {
@@ -56,7 +55,7 @@ impl Decide for Move<'_> {
         for (place, id) in (1..).zip(after) {
             let Some(row) = roles.get(&id).filter(|row| row.position != place) else { continue };
             let moved = RoleRow { position: place, ..row.clone() };
-            decision.put_role(self.guild, &moved, (self.actor, "role.move", self.reason.as_deref())).await?;
+            decision.put_role(self.guild, &moved, (self.actor, "role.move")).await?;
         }
         Ok(())
     }

@@ -128,7 +128,7 @@ fn what_a_command_writes_does_not_grow_with_the_guild() {
 
         let before = visible();
         let everyone = Permissions::EVERYONE_DEFAULT.with(Permissions::MENTION_EVERYONE);
-        rooms.update_role(&owner, guild, 0, bits(everyone), None).await.unwrap();
+        rooms.update_role(&owner, guild, 0, bits(everyone)).await.unwrap();
         assert_eq!(written(&rooms, before).await, (1, 1), "a role edit is one event");
 
         let before = visible();
@@ -150,7 +150,7 @@ fn what_a_command_writes_does_not_grow_with_the_guild() {
 
         // Nobody sees anything any more: the power levels and the last member of each channel.
         let before = visible();
-        rooms.update_role(&owner, guild, 0, bits(Permissions::NONE), None).await.unwrap();
+        rooms.update_role(&owner, guild, 0, bits(Permissions::NONE)).await.unwrap();
         while !rooms.jobs().await.unwrap().is_empty() {
             simulation.sleep(Duration::from_millis(1)).await;
         }
@@ -235,15 +235,15 @@ async fn a_large_guild_measured() {
     for round in 0..20 {
         let began = now();
         let color = RoleFields { color: Some(round), ..RoleFields::default() };
-        rooms.update_role(&owner, guild, 0, color, None).await.unwrap();
+        rooms.update_role(&owner, guild, 0, color).await.unwrap();
         times.push(now() - began);
     }
     print_row("a role's colour", &mut times);
-    let role = rooms.create_role(&owner, guild, RoleFields::default(), None).await.unwrap();
+    let role = rooms.create_role(&owner, guild, RoleFields::default()).await.unwrap();
     for round in 0..20u64 {
         let began = now();
         let some = Permissions(Permissions::SEND_MESSAGES.0 | (round % 2) << 10);
-        rooms.update_role(&owner, guild, role, bits(some), None).await.unwrap();
+        rooms.update_role(&owner, guild, role, bits(some)).await.unwrap();
         times.push(now() - began);
     }
     print_row("a role's permissions", &mut times);
@@ -269,7 +269,7 @@ async fn a_large_guild_measured() {
     }
     assert_eq!(left, made.len());
     let began = now();
-    rooms.update_role(&owner, guild, 0, bits(Permissions::NONE), None).await.unwrap();
+    rooms.update_role(&owner, guild, 0, bits(Permissions::NONE)).await.unwrap();
     times.push(now() - began);
     print_row("nobody may view any channel", &mut times);
     jobs_done().await;

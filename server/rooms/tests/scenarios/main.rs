@@ -9,6 +9,7 @@ mod idempotency;
 mod invites;
 mod jobs;
 mod leaving;
+mod message_permissions;
 mod messages;
 mod moderation;
 mod overwrites;

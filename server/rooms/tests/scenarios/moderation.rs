@@ -92,8 +92,7 @@ fn nobody_moderates_an_equal_a_higher_one_the_owner_themselves_or_the_steward() 
             assert_eq!(scene.refused(rooms.kick_member(&who, no, &whom, None)).await, outranked, "{whom}");
             assert_eq!(scene.refused(rooms.ban_member(&who, no, &whom, 0, None)).await, outranked, "{whom}");
             if whom.localpart() != "nexus" {
-                let refusal =
-                    scene.refused(rooms.update_member(&who, no, &whom, until(Some(soon)), None)).await;
+                let refusal = scene.refused(rooms.update_member(&who, no, &whom, until(Some(soon)))).await;
                 assert_eq!(refusal, outranked, "{whom}");
             }
         }
@@ -184,10 +183,7 @@ fn a_timeout_silences_until_it_ends_and_outlasts_leaving() {
         let (rooms, no, ben) = (&scene.rooms, guild.room.no, actor("ben"));
         let now = || scene.simulation.world().now().0;
         let end = now() + 60_000;
-        rooms
-            .update_member(&actor("mod"), no, &ben.user, until(Some(end)), Some("calm".to_owned()))
-            .await
-            .unwrap();
+        rooms.update_member(&actor("mod"), no, &ben.user, until(Some(end))).await.unwrap();
         let refusal = scene.refused(rooms.send(&ben, text(&guild.general, "but"))).await;
         assert_eq!(refusal, missing(Permissions::SEND_MESSAGES));
         rooms.leave_guild(&ben, no).await.unwrap();
@@ -196,16 +192,15 @@ fn a_timeout_silences_until_it_ends_and_outlasts_leaving() {
         assert_eq!(refusal, missing(Permissions::SEND_MESSAGES), "still, after coming back");
         scene.wait(Duration::from_secs(61)).await;
         scene.send("ben", text(&guild.general, "better now")).await;
-        rooms.update_member(&actor("mod"), no, &ben.user, until(Some(now() + 1000)), None).await.unwrap();
-        rooms.update_member(&actor("mod"), no, &ben.user, until(None), None).await.unwrap();
+        rooms.update_member(&actor("mod"), no, &ben.user, until(Some(now() + 1000))).await.unwrap();
+        rooms.update_member(&actor("mod"), no, &ben.user, until(None)).await.unwrap();
         scene.send("ben", text(&guild.general, "thanks")).await;
         let month = now() + 29 * 24 * 3600 * 1000;
         let refusal =
-            scene.refused(rooms.update_member(&actor("mod"), no, &ben.user, until(Some(month)), None)).await;
+            scene.refused(rooms.update_member(&actor("mod"), no, &ben.user, until(Some(month)))).await;
         assert!(matches!(refusal, Rejection::BadField { field: "communication_disabled_until", .. }));
-        let refusal = scene
-            .refused(rooms.update_member(&actor("mod"), no, &actor("eve").user, until(None), None))
-            .await;
+        let refusal =
+            scene.refused(rooms.update_member(&actor("mod"), no, &actor("eve").user, until(None))).await;
         assert_eq!(refusal, refused(GuildRefusal::UnknownMember));
     });
 }

@@ -24,7 +24,7 @@ fn allow(target: OverwriteTarget, allow: Permissions) -> NewOverwrite {
 
 impl Scene {
     async fn overwrite(&self, who: &str, channel: &Room, overwrite: NewOverwrite) {
-        self.rooms.set_overwrite(&actor(who), channel.no, overwrite, None).await.unwrap();
+        self.rooms.set_overwrite(&actor(who), channel.no, overwrite).await.unwrap();
     }
 
     async fn member_target(&self, name: &str) -> OverwriteTarget {
@@ -51,10 +51,10 @@ impl Scene {
     async fn role_of(&self, guild: &Guild, name: &str, permissions: Permissions) -> OverwriteTarget {
         let fields = RoleFields { permissions: Some(permissions), ..RoleFields::default() };
         let ana = actor("ana");
-        let role = self.rooms.create_role(&ana, guild.room.no, fields, None).await.unwrap();
+        let role = self.rooms.create_role(&ana, guild.room.no, fields).await.unwrap();
         let changes = MemberChanges { more_roles: vec![role], ..MemberChanges::default() };
         let user = actor(name).user;
-        self.rooms.update_member(&ana, guild.room.no, &user, changes, None).await.unwrap();
+        self.rooms.update_member(&ana, guild.room.no, &user, changes).await.unwrap();
         OverwriteTarget::Role(role)
     }
 }
@@ -79,10 +79,10 @@ fn overwrites_decide_in_their_channel_only() {
         let ben = scene.member_target("ben").await;
         scene.overwrite("ana", &guild.general, allow(ben, SEND)).await;
         scene.send("ben", text(&guild.general, "now")).await;
-        scene.rooms.remove_overwrite(&actor("ana"), guild.general.no, ben, None).await.unwrap();
+        scene.rooms.remove_overwrite(&actor("ana"), guild.general.no, ben).await.unwrap();
         assert!(!scene.held_in(&guild, &guild.general, "ben").await.contains(SEND));
         let ana = actor("ana");
-        let gone = scene.rooms.remove_overwrite(&ana, guild.general.no, ben, None);
+        let gone = scene.rooms.remove_overwrite(&ana, guild.general.no, ben);
         assert_eq!(scene.refused(gone).await, Rejection::Guild(GuildRefusal::UnknownOverwrite));
     });
 }
@@ -94,7 +94,7 @@ fn one_gives_and_takes_only_what_one_has_there() {
         scene.comes_in(&guild, "ana", "ben").await;
         scene.role_of(&guild, "ben", Permissions::MANAGE_ROLES).await;
         let ben = actor("ben");
-        let set = |overwrite| scene.rooms.set_overwrite(&ben, guild.general.no, overwrite, None);
+        let set = |overwrite| scene.rooms.set_overwrite(&ben, guild.general.no, overwrite);
         let own = scene.member_target("ben").await;
         let manage = Permissions::MANAGE_MESSAGES;
         assert_eq!(scene.refused(set(allow(own, manage))).await, missing(manage));
@@ -103,7 +103,7 @@ fn one_gives_and_takes_only_what_one_has_there() {
         // What one has been denied oneself one cannot lift.
         let refusal = scene.refused(set(deny(EVERYONE, Permissions::NONE))).await;
         assert_eq!(refusal, missing(Permissions::ADD_REACTIONS));
-        let remove = scene.rooms.remove_overwrite(&ben, guild.general.no, EVERYONE, None);
+        let remove = scene.rooms.remove_overwrite(&ben, guild.general.no, EVERYONE);
         assert_eq!(scene.refused(remove).await, missing(Permissions::ADD_REACTIONS));
         // Who manages permissions in a channel is for administrators to say.
         let refusal = scene.refused(set(allow(own, Permissions::MANAGE_ROLES))).await;
@@ -163,14 +163,14 @@ fn a_channel_starts_with_what_its_category_has_and_follows_it() {
             lock_permissions,
         };
         let ana = actor("ana");
-        scene.rooms.move_channels(&ana, guild.room.no, vec![step(false)], None).await.unwrap();
+        scene.rooms.move_channels(&ana, guild.room.no, vec![step(false)]).await.unwrap();
         assert!(scene.overwrites(&guild.general).await.is_empty());
-        scene.rooms.move_channels(&ana, guild.room.no, vec![step(true)], None).await.unwrap();
+        scene.rooms.move_channels(&ana, guild.room.no, vec![step(true)]).await.unwrap();
         assert_eq!(scene.overwrites(&guild.general).await, scene.overwrites(&category).await);
         let info = scene.views().info(guild.general.no).await.unwrap();
         assert_eq!((info.parent, info.position), (Some(category.no), 3));
         let ben = actor("ben");
-        let moved = scene.rooms.move_channels(&ben, guild.room.no, vec![step(false)], None);
+        let moved = scene.rooms.move_channels(&ben, guild.room.no, vec![step(false)]);
         assert_eq!(scene.refused(moved).await, missing(Permissions::MANAGE_CHANNELS));
         // A whole list replaces what was there.
         let changes =
@@ -240,7 +240,7 @@ fn an_emptied_member_and_role_give_nothing() {
         assert_eq!(scene.permissions(&guild, "ben").await, quiet);
         let changes = MemberChanges { nick: Some(Some("Ben".to_owned())), ..MemberChanges::default() };
         let user = actor("ben").user;
-        scene.rooms.update_member(&actor("ana"), guild.room.no, &user, changes, None).await.unwrap();
+        scene.rooms.update_member(&actor("ana"), guild.room.no, &user, changes).await.unwrap();
         assert_eq!(scene.permissions(&guild, "ben").await, Permissions::EVERYONE_DEFAULT);
     });
 }

@@ -15,7 +15,7 @@ fn named(name: &str, permissions: Permissions) -> RoleFields {
 
 impl Scene {
     async fn role(&self, guild: &Guild, name: &str, permissions: Permissions) -> u64 {
-        self.rooms.create_role(&actor("ana"), guild.room.no, named(name, permissions), None).await.unwrap()
+        self.rooms.create_role(&actor("ana"), guild.room.no, named(name, permissions)).await.unwrap()
     }
 
     async fn gives(&self, who: &str, guild: &Guild, member: &str, role: u64) -> Result<(), RoomsError> {
@@ -30,7 +30,7 @@ impl Scene {
         member: &str,
         changes: MemberChanges,
     ) -> Result<(), RoomsError> {
-        self.rooms.update_member(&actor(who), guild.room.no, &actor(member).user, changes, None).await
+        self.rooms.update_member(&actor(who), guild.room.no, &actor(member).user, changes).await
     }
 
     async fn row(&self, guild: &Guild, role: u64) -> Option<RoleRow> {
@@ -83,7 +83,7 @@ fn a_new_role_is_the_lowest_and_one_event() {
         let position = scene.store().visible();
         // What changes nothing makes no event.
         let same = RoleFields { color: Some(0), ..RoleFields::default() };
-        scene.rooms.update_role(&actor("ana"), guild.room.no, 0, same, None).await.unwrap();
+        scene.rooms.update_role(&actor("ana"), guild.room.no, 0, same).await.unwrap();
         assert_eq!(scene.store().visible(), position);
     });
 }
@@ -96,9 +96,9 @@ fn nobody_touches_what_is_not_below_them() {
         let paint = RoleFields { color: Some(7), ..RoleFields::default() };
         for role in [middle, high] {
             let rooms = &scene.rooms;
-            let refusal = scene.refused(rooms.update_role(&ben, room, role, paint.clone(), None)).await;
+            let refusal = scene.refused(rooms.update_role(&ben, room, role, paint.clone())).await;
             assert_eq!(refusal, no(GuildRefusal::RoleTooHigh));
-            let refusal = scene.refused(rooms.delete_role(&ben, room, role, None)).await;
+            let refusal = scene.refused(rooms.delete_role(&ben, room, role)).await;
             assert_eq!(refusal, no(GuildRefusal::RoleTooHigh));
             let refusal = scene.refused(scene.gives("ben", &guild, "cem", role)).await;
             assert_eq!(refusal, no(GuildRefusal::RoleTooHigh));
@@ -107,12 +107,12 @@ fn nobody_touches_what_is_not_below_them() {
             let refusal = scene.refused(scene.change("ben", &guild, "ben", changes)).await;
             assert_eq!(refusal, no(GuildRefusal::RoleTooHigh));
         }
-        scene.rooms.update_role(&ben, room, low, paint, None).await.unwrap();
+        scene.rooms.update_role(&ben, room, low, paint).await.unwrap();
         assert_eq!(scene.row(&guild, low).await.unwrap().color, 7);
         scene.gives("ben", &guild, "dot", low).await.unwrap();
         assert_eq!(scene.held_by(&guild, "dot").await, [low]);
         // The owner is above all, whatever roles the owner has.
-        scene.rooms.delete_role(&actor("ana"), room, high, None).await.unwrap();
+        scene.rooms.delete_role(&actor("ana"), room, high).await.unwrap();
         // Without the permission rank means nothing.
         let refusal = scene.refused(scene.gives("cem", &guild, "dot", low)).await;
         assert_eq!(refusal, missing(MANAGE));
@@ -125,20 +125,20 @@ fn nobody_grants_what_they_do_not_have() {
         let (guild, [low, ..]) = three_ranks(scene).await;
         let (ben, room) = (actor("ben"), guild.room.no);
         let wanted = named("lifted", Permissions::ADMINISTRATOR);
-        let refusal = scene.refused(scene.rooms.create_role(&ben, room, wanted.clone(), None)).await;
+        let refusal = scene.refused(scene.rooms.create_role(&ben, room, wanted.clone())).await;
         assert_eq!(refusal, missing(Permissions::ADMINISTRATOR));
-        let refusal = scene.refused(scene.rooms.update_role(&ben, room, low, wanted, None)).await;
+        let refusal = scene.refused(scene.rooms.update_role(&ben, room, low, wanted)).await;
         assert_eq!(refusal, missing(Permissions::ADMINISTRATOR));
         // Everyone's is below ben, and no way round it.
         let wanted = RoleFields { permissions: Some(Permissions::BAN_MEMBERS), ..RoleFields::default() };
-        let refusal = scene.refused(scene.rooms.update_role(&ben, room, 0, wanted, None)).await;
+        let refusal = scene.refused(scene.rooms.update_role(&ben, room, 0, wanted)).await;
         assert_eq!(refusal, missing(Permissions::BAN_MEMBERS));
-        scene.rooms.create_role(&ben, room, named("fine", MANAGE), None).await.unwrap();
+        scene.rooms.create_role(&ben, room, named("fine", MANAGE)).await.unwrap();
         // A bit that was there before need not be one's own.
         let kick = RoleFields { permissions: Some(Permissions::KICK_MEMBERS), ..RoleFields::default() };
-        scene.rooms.update_role(&actor("ana"), room, low, kick, None).await.unwrap();
+        scene.rooms.update_role(&actor("ana"), room, low, kick).await.unwrap();
         let painted = RoleFields { color: Some(9), ..named("low", Permissions::KICK_MEMBERS) };
-        scene.rooms.update_role(&ben, room, low, painted, None).await.unwrap();
+        scene.rooms.update_role(&ben, room, low, painted).await.unwrap();
     });
 }
 
@@ -149,17 +149,17 @@ fn everyone_stays_what_it_is() {
         let (ana, room) = (actor("ana"), guild.room.no);
         let rooms = &scene.rooms;
         let invalid = no(GuildRefusal::InvalidRole);
-        assert_eq!(scene.refused(rooms.delete_role(&ana, room, 0, None)).await, invalid);
-        assert_eq!(scene.refused(rooms.move_roles(&ana, room, vec![(0, 1)], None)).await, invalid);
+        assert_eq!(scene.refused(rooms.delete_role(&ana, room, 0)).await, invalid);
+        assert_eq!(scene.refused(rooms.move_roles(&ana, room, vec![(0, 1)])).await, invalid);
         let renamed = named("somebody", Permissions::NONE);
-        assert_eq!(scene.refused(rooms.update_role(&ana, room, 0, renamed, None)).await, invalid);
+        assert_eq!(scene.refused(rooms.update_role(&ana, room, 0, renamed)).await, invalid);
         assert_eq!(scene.refused(scene.gives("ana", &guild, "ana", 0)).await, invalid);
         let fewer = RoleFields { permissions: Some(Permissions::VIEW_CHANNEL), ..RoleFields::default() };
-        rooms.update_role(&ana, room, 0, fewer, None).await.unwrap();
+        rooms.update_role(&ana, room, 0, fewer).await.unwrap();
         scene.comes_in(&guild, "ana", "ben").await;
         assert_eq!(scene.permissions(&guild, "ben").await, Permissions::VIEW_CHANNEL);
         let unknown = no(GuildRefusal::UnknownRole);
-        assert_eq!(scene.refused(rooms.delete_role(&ana, room, 7, None)).await, unknown);
+        assert_eq!(scene.refused(rooms.delete_role(&ana, room, 7)).await, unknown);
         assert_eq!(scene.refused(scene.gives("ana", &guild, "ben", 7)).await, unknown);
     });
 }
@@ -180,13 +180,13 @@ fn a_bots_role_belongs_to_the_bot() {
         let role = scene.held_by(&guild, "helper").await[0];
         assert!(scene.row(&guild, role).await.unwrap().bot.is_some());
         let invalid = no(GuildRefusal::InvalidRole);
-        assert_eq!(scene.refused(scene.rooms.delete_role(&ana, room, role, None)).await, invalid);
+        assert_eq!(scene.refused(scene.rooms.delete_role(&ana, room, role)).await, invalid);
         assert_eq!(scene.refused(scene.gives("ana", &guild, "ana", role)).await, invalid);
         let bare = MemberChanges { roles: Some(Vec::new()), ..MemberChanges::default() };
         assert_eq!(scene.refused(scene.change("ana", &guild, "helper", bare)).await, invalid);
         // When the bot has gone nothing holds the role.
         scene.rooms.leave_guild(&bot, room).await.unwrap();
-        scene.rooms.delete_role(&ana, room, role, None).await.unwrap();
+        scene.rooms.delete_role(&ana, room, role).await.unwrap();
     });
 }
 
@@ -196,7 +196,7 @@ fn a_deleted_role_gives_nothing_and_costs_one_event() {
         let (guild, [low, middle, _]) = three_ranks(scene).await;
         assert!(scene.permissions(&guild, "ben").await.contains(MANAGE));
         let before = scene.timeline(&guild.room).await.len();
-        scene.rooms.delete_role(&actor("ana"), guild.room.no, middle, None).await.unwrap();
+        scene.rooms.delete_role(&actor("ana"), guild.room.no, middle).await.unwrap();
         assert_eq!(scene.timeline(&guild.room).await.len(), before + 1);
         assert!(!scene.permissions(&guild, "ben").await.contains(MANAGE));
         assert_eq!(scene.held_by(&guild, "ben").await, Vec::<u64>::new());
@@ -213,15 +213,15 @@ fn roles_move_below_ones_own() {
         let ground = scene.role(&guild, "ground", Permissions::NONE).await;
         assert_eq!(scene.order(&guild).await, ["@everyone", "ground", "low", "middle", "high"]);
         let (ben, room) = (actor("ben"), guild.room.no);
-        scene.rooms.move_roles(&ben, room, vec![(ground, 2)], None).await.unwrap();
+        scene.rooms.move_roles(&ben, room, vec![(ground, 2)]).await.unwrap();
         assert_eq!(scene.order(&guild).await, ["@everyone", "low", "ground", "middle", "high"]);
         for moves in [vec![(ground, 3)], vec![(ground, 4)], vec![(middle, 1)], vec![(high, 1)]] {
-            let refusal = scene.refused(scene.rooms.move_roles(&ben, room, moves, None)).await;
+            let refusal = scene.refused(scene.rooms.move_roles(&ben, room, moves)).await;
             assert_eq!(refusal, no(GuildRefusal::RoleTooHigh));
         }
         // The whole list as clients send it, @everyone at 0.
         let all = vec![(0, 0), (ground, 1), (high, 2), (middle, 3), (low, 4)];
-        scene.rooms.move_roles(&actor("ana"), room, all, None).await.unwrap();
+        scene.rooms.move_roles(&actor("ana"), room, all).await.unwrap();
         assert_eq!(scene.order(&guild).await, ["@everyone", "ground", "high", "middle", "low"]);
         let positions = scene.views().roles(room).await.unwrap();
         let positions: Vec<i64> = positions.into_iter().map(|role| role.row.position).collect();
@@ -249,7 +249,7 @@ fn nicknames_follow_the_hierarchy() {
             permissions: Some(Permissions::EVERYONE_DEFAULT.without(Permissions::CHANGE_NICKNAME)),
             ..RoleFields::default()
         };
-        scene.rooms.update_role(&actor("ana"), guild.room.no, 0, everyone, None).await.unwrap();
+        scene.rooms.update_role(&actor("ana"), guild.room.no, 0, everyone).await.unwrap();
         let refusal = scene.refused(scene.change("cem", &guild, "cem", nick("mine"))).await;
         assert_eq!(refusal, missing(Permissions::CHANGE_NICKNAME));
         let user = scene.views().user_no(&actor("cem").user).await.unwrap().unwrap();
@@ -270,7 +270,7 @@ fn a_member_is_timed_out_by_those_above() {
             permissions: Some(MANAGE.with(Permissions::MODERATE_MEMBERS)),
             ..RoleFields::default()
         };
-        scene.rooms.update_role(&actor("ana"), guild.room.no, middle, bits, None).await.unwrap();
+        scene.rooms.update_role(&actor("ana"), guild.room.no, middle, bits).await.unwrap();
         scene.change("ben", &guild, "cem", until(Some(now + 60_000))).await.unwrap();
         let quiet = Permissions::VIEW_CHANNEL.with(Permissions::READ_MESSAGE_HISTORY);
         assert_eq!(scene.permissions(&guild, "cem").await, quiet);
@@ -296,8 +296,7 @@ fn a_guild_has_an_end_of_roles() {
             scene.role(&guild, "one of many", Permissions::NONE).await;
         }
         let fields = RoleFields::default();
-        let refusal =
-            scene.refused(scene.rooms.create_role(&actor("ana"), guild.room.no, fields, None)).await;
+        let refusal = scene.refused(scene.rooms.create_role(&actor("ana"), guild.room.no, fields)).await;
         assert_eq!(refusal, Rejection::TooMany { what: "roles", limit: 250 });
     });
 }

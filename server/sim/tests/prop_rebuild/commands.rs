@@ -2,12 +2,12 @@
 
 use nexus_event_store::RoomNo;
 use nexus_rooms::{
-    Actor, AddBot, ChannelChanges, CreateGuild, CreateRoom, GuildChanges, InitialState, MemberChanges,
-    NewChannel, NewInvite, Preset, Redact, RoomsError, SendEvent,
+    Actor, AddBot, ChannelChanges, ChannelMove, CreateGuild, CreateRoom, GuildChanges, InitialState,
+    MemberChanges, NewChannel, NewInvite, NewOverwrite, Preset, Redact, RoleFields, RoomsError, SendEvent,
 };
 use nexus_state_resolution::RoomVersion;
 use nexus_views::{
-    ChannelKind, Permissions,
+    ChannelKind, OverwriteTarget, Permissions,
     state_keys::{member_key, overwrite_key},
 };
 use proptest::prelude::*;
@@ -90,7 +90,8 @@ impl World {
                 let outcome = self.rooms.refresh_profile(&user).await;
                 self.after(outcome).await;
             }
-            64..76 => self.steward_decides(&mut dice).await,
+            64..68 => self.steward_decides(&mut dice).await,
+            68..76 => self.change_permissions(who, &mut dice).await,
             76..84 => self.change_room_state(who, &mut dice).await,
             84..98 => self.say(who, &mut dice).await,
             98..120 => self.converse(who, &mut dice).await,
@@ -164,7 +165,7 @@ impl World {
                 let until = self.store().world().now().0 + 5;
                 let timeout_until_ms = Some(Some(until));
                 let changes = MemberChanges { timeout_until_ms, ..MemberChanges::default() };
-                rooms.update_member(&actor, guild, &target, changes, None).await
+                rooms.update_member(&actor, guild, &target, changes).await
             }
             0 | 1 => {
                 let name = Some(format!("renamed {}", dice.below(3)));
@@ -277,7 +278,55 @@ impl World {
         self.rooms.accept_invite(&self.actor(who), &invite.code).await.map(drop)
     }
 
-    /// Roles, overwrites and timeouts, which have no commands yet, as the steward would write them.
+    /// Roles, members and overwrites, by whoever may.
+    async fn change_permissions(&mut self, who: &str, dice: &mut Dice) {
+        let (guild, channel) = (*dice.recent(FEW, &self.guilds), *dice.recent(FEW, &self.channels));
+        let (actor, rooms) = (self.actor(who), self.rooms.clone());
+        let roles = rooms.views().roles(guild).await.unwrap();
+        let role = dice.one_of(&roles).row.id;
+        let target = self.actor(dice.user()).user;
+        let bits = Permissions::SEND_MESSAGES.with(Permissions::MANAGE_ROLES);
+        let fields = RoleFields {
+            name: (dice.below(2) == 0).then(|| format!("role {}", dice.below(3))),
+            permissions: (dice.below(2) == 0).then_some(bits),
+            ..RoleFields::default()
+        };
+        let user = rooms.views().user_no(&target).await.unwrap().unwrap();
+        let overwrite = NewOverwrite {
+            target: *dice.one_of(&[OverwriteTarget::Role(role), OverwriteTarget::Member(user)]),
+            allow: Permissions::SEND_MESSAGES,
+            deny: Permissions::VIEW_CHANNEL,
+        };
+        let outcome = match dice.below(10) {
+            0 | 1 => rooms.create_role(&actor, guild, fields).await.map(drop),
+            2 => rooms.update_role(&actor, guild, role, fields).await,
+            3 => rooms.delete_role(&actor, guild, role).await,
+            4 => rooms.move_roles(&actor, guild, vec![(role, dice.below(4) as i64)]).await,
+            5 | 6 => {
+                let changes = MemberChanges {
+                    nick: (dice.below(2) == 0).then(|| Some("called".to_owned())),
+                    more_roles: vec![role; dice.below(2)],
+                    fewer_roles: vec![role; dice.below(2)],
+                    ..MemberChanges::default()
+                };
+                rooms.update_member(&actor, guild, &target, changes).await
+            }
+            7 => rooms.set_overwrite(&actor, channel, overwrite).await,
+            8 => rooms.remove_overwrite(&actor, channel, overwrite.target).await,
+            _ => {
+                let step = ChannelMove {
+                    channel,
+                    position: Some(dice.below(5) as i64),
+                    parent: None,
+                    lock_permissions: dice.below(2) == 0,
+                };
+                rooms.move_channels(&actor, guild, vec![step]).await
+            }
+        };
+        self.after(outcome).await;
+    }
+
+    /// Roles, overwrites and timeouts as a steward of another mind would write them, emptied ones too.
     async fn steward_decides(&mut self, dice: &mut Dice) {
         let guild = *dice.recent(FEW, &self.guilds);
         let room = self.rooms.views().room_id(guild).await.unwrap();

@@ -10,9 +10,10 @@ use nexus_event_store::{
 use ruma::UserId;
 use serde_json::Value;
 
-use super::{NewEvent, message::type_of, requested_by, strings, text};
+use super::{NewEvent, message::type_of, strings, text};
 use crate::{
     Event,
+    actor::shown_actor,
     audit::{Audit, AuditAction as Action, AuditRow, AuditTarget as Target, entry_id},
     pins::Pinned,
     project::is_message_type,
@@ -22,8 +23,8 @@ use crate::{
 
 /// Notes a steward's event that carries out somebody's request.
 pub(super) async fn project(tx: &Tx, event: NewEvent<'_>, content: &Value) -> Result<(), StoreError> {
-    let Some(actor) = requested_by(event.pdu.sender(), content) else { return Ok(()) };
-    let actor = tx.intern_user(actor).await?;
+    let Some(actor) = shown_actor(event.pdu) else { return Ok(()) };
+    let actor = tx.intern_user(actor.as_str()).await?;
     let Some(guild) = guild_of(tx, event.room).await? else { return Ok(()) };
     let found = if guild == event.room {
         in_guild(tx, event, content).await?
@@ -39,8 +40,8 @@ pub(super) async fn project(tx: &Tx, event: NewEvent<'_>, content: &Value) -> Re
 }
 
 /// Forgets what an event did that is redacted.
-pub(super) async fn forget(tx: &Tx, event: &Event, content: &Value) -> Result<(), StoreError> {
-    if requested_by(event.pdu.sender(), content).is_none() {
+pub(super) async fn forget(tx: &Tx, event: &Event) -> Result<(), StoreError> {
+    if shown_actor(&event.pdu).is_none() {
         return Ok(());
     }
     let id = entry_id(event.pdu.origin_server_ts().get().into(), event.no);

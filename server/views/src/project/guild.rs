@@ -20,6 +20,10 @@ use crate::{
     state_keys::{channel_part, member_key, overwrite_key},
 };
 
+/// Stands among a channel's overwrites when what the guild said of the channel was emptied. No event has such a
+/// key: those of overwrites have two parts.
+pub(crate) const CLOSED: &str = "closed";
+
 /// `nexus.guild`: makes a room a guild. One without an owner is none.
 pub(super) async fn project_guild(tx: &Tx, event: NewEvent<'_>, content: &Value) -> Result<(), StoreError> {
     let Some(owner) = user(tx, content, "owner").await? else {
@@ -53,7 +57,17 @@ pub(super) async fn project_channel(
     if held.is_some_and(|guild| guild != event.room) {
         return Ok(());
     }
+    let closed = (room, Text::from(CLOSED));
+    let emptied = content.as_object().is_none_or(serde_json::Map::is_empty);
+    if emptied {
+        // Nobody knows what it was: it stays the guild's, for administrators to say anew.
+        let row = OverwriteRow { target: OverwriteTarget::Unreadable, allow: 0, deny: 0 };
+        tx.put::<GuildOverwrites>(&closed, &row);
+    } else if tx.row::<GuildOverwrites>(&closed).await?.is_some() {
+        tx.delete::<GuildOverwrites>(&closed);
+    }
     let kind = text(content, "kind").as_deref().and_then(ChannelKind::parse);
+    let kind = kind.or(emptied.then_some(ChannelKind::Text));
     let parent = match text(content, "parent") {
         Some(parent) => tx.row::<RoomNumbers>(&Text(parent)).await?,
         None => None,

@@ -39,7 +39,7 @@ pub async fn project_redaction(
 
 async fn remove(tx: &Tx, target: &Event, emptied: NewEvent<'_>) -> Result<RemovedRow, StoreError> {
     let content: Value = target.pdu.content_as().unwrap_or(Value::Null);
-    audit::forget(tx, target, &content).await?;
+    audit::forget(tx, target).await?;
     if target.pdu.state_key().is_some() {
         // What is left of a state event still is the state: derive from that.
         project(tx, emptied).await?;
