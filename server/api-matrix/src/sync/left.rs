@@ -34,7 +34,10 @@ pub(super) async fn section(
         Some(ending) if was_in_room && admitted => {
             let until = Gap::after(ending.key);
             let newest = joined::Newest { since, until, sight: Some(&mut sight), ignored };
-            let page = joined::newest(client, room, newest).await?;
+            let mut page = joined::newest(client, room, newest).await?;
+            // What came between the end of the stay and, say, a ban is not of the stay, whoever may read it.
+            let stay = sight.left_at().unwrap_or(ending.key.position);
+            page.items.retain(|item| item.key.position <= stay || item.event.no == row.event);
             let state = state::before_timeline(client, room, since, &page).await?;
             (page, state)
         }
