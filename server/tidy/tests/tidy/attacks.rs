@@ -25,7 +25,8 @@ fn number(name: &str) -> Option<u32> {
 fn claimed(text: &str) -> BTreeMap<&str, u32> {
     let mut found = BTreeMap::new();
     for line in text.lines() {
-        let row = line.strip_prefix("| ").and_then(|rest| rest.split(' ').next()).and_then(|n| n.parse().ok());
+        let row =
+            line.strip_prefix("| ").and_then(|rest| rest.split(' ').next()).and_then(|n| n.parse().ok());
         let Some(row) = row else { continue };
         for name in line.split('`').skip(1).step_by(2).filter(|name| number(name).is_some()) {
             found.insert(name, row);
@@ -66,7 +67,8 @@ fn every_attack_in_the_table_has_its_test_and_every_test_is_there() {
 
 #[test]
 fn tests_are_found_by_their_names() {
-    let rust = "    #[test]\n    fn attack_07_x() {}\n    async fn attack_8_y() {\nfn attacked() {}\n// fn attack_9";
+    let rust =
+        "    #[test]\n    fn attack_07_x() {}\n    async fn attack_8_y() {\nfn attacked() {}\n// fn attack_9";
     assert_eq!(defined(rust, "fn "), ["attack_07_x", "attack_8_y"]);
     assert_eq!(defined("async def test_attack_30_z(guild):", "def "), ["test_attack_30_z"]);
     assert_eq!(number("attack_xx"), None);
