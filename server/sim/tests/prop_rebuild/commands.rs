@@ -283,7 +283,8 @@ impl World {
         let (guild, channel) = (*dice.recent(FEW, &self.guilds), *dice.recent(FEW, &self.channels));
         let (actor, rooms) = (self.actor(who), self.rooms.clone());
         let roles = rooms.views().roles(guild).await.unwrap();
-        let role = dice.one_of(&roles).row.id;
+        // The steward may have taken even @everyone away.
+        let role = if roles.is_empty() { 7 } else { dice.one_of(&roles).row.id };
         let target = self.actor(dice.user()).user;
         let bits = Permissions::SEND_MESSAGES.with(Permissions::MANAGE_ROLES);
         let fields = RoleFields {
@@ -291,7 +292,7 @@ impl World {
             permissions: (dice.below(2) == 0).then_some(bits),
             ..RoleFields::default()
         };
-        let user = rooms.views().user_no(&target).await.unwrap().unwrap();
+        let user = rooms.views().user_no(&target).await.unwrap().unwrap_or_default();
         let overwrite = NewOverwrite {
             target: *dice.one_of(&[OverwriteTarget::Role(role), OverwriteTarget::Member(user)]),
             allow: Permissions::SEND_MESSAGES,
