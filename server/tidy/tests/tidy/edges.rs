@@ -66,7 +66,6 @@ const BELOW_FACADES: &[&str] = &[
     "nexus-rate-limits",
     "nexus-event-store",
     "nexus-state-resolution",
-    "nexus-rate-limits",
 ];
 
 /// Edges of our crates that `allowed` does not have, as sentences.
