@@ -68,18 +68,18 @@ pub(crate) fn merged(
     files: &[(u64, Medium)],
 ) -> Result<Vec<Attachment>, ApiError> {
     let said = |id: u64| forms.into_iter().flatten().find(|form| form.id == id);
-    let mut next = before.iter().map(|attachment| attachment.number + 1).max().unwrap_or(0);
+    let next = before.iter().map(|attachment| attachment.number + 1).max().unwrap_or(0);
     let mut kept: Vec<Attachment> = match (forms, message) {
         (Some(_), Some(message)) => {
             before.into_iter().filter(|attachment| said(message.0 + attachment.number).is_some()).collect()
         }
         _ => before,
     };
-    for (number, medium) in files {
+    for (new, (number, medium)) in (next..).zip(files) {
         let form = said(*number);
         let name = form.and_then(|form| form.file_name.clone()).or(medium.file_name.clone());
         kept.push(Attachment {
-            number: next,
+            number: new,
             url: reply::mxc(server_name, &medium.id),
             file_name: name.unwrap_or_else(|| "unknown".to_owned()),
             content_type: medium.content_type.clone(),
@@ -87,7 +87,6 @@ pub(crate) fn merged(
             pixels: medium.pixels,
             description: form.and_then(|form| form.description.clone()),
         });
-        next += 1;
     }
     if kept.len() > ATTACHMENTS {
         let message = format!("Must be {ATTACHMENTS} or fewer in length.");

@@ -193,8 +193,8 @@ proptest! {
             let mut world = World::start(&simulation).await;
             for step in steps {
                 world.step(step).await;
-                for who in 0..USERS.len() {
-                    prop_assert_eq!(world.counted(who).await, world.expected(who), "{} after {:?}", USERS[who], step);
+                for (who, name) in USERS.iter().enumerate() {
+                    prop_assert_eq!(world.counted(who).await, world.expected(who), "{} after {:?}", name, step);
                 }
                 simulation.sleep(Duration::from_millis(1)).await;
             }
