@@ -57,7 +57,7 @@ async fn show(
     ConnectInfo(client): ConnectInfo<SocketAddr>,
     Query(Link { token }): Query<Link>,
 ) -> Response {
-    if let Err(refused) = parts.admit(client) {
+    if let Some(refused) = parts.refusal(client) {
         return refused;
     }
     match parts.accounts.mail_link(&token).await {
@@ -80,7 +80,7 @@ async fn submit(
     ConnectInfo(client): ConnectInfo<SocketAddr>,
     Form(answer): Form<Answer>,
 ) -> Response {
-    if let Err(refused) = parts.admit(client) {
+    if let Some(refused) = parts.refusal(client) {
         return refused;
     }
     let done = match &answer.password {
@@ -105,11 +105,9 @@ async fn submit(
 
 impl Parts {
     /// Whoever tries tokens is slowed down.
-    fn admit(&self, client: SocketAddr) -> Result<(), Response> {
-        self.limits
-            .take(Action::Proof, Key::of_address(client.ip()))
-            .map(drop)
-            .map_err(|limited| self.failed(&AccountError::Limited { retry_after: limited.retry_after }))
+    fn refusal(&self, client: SocketAddr) -> Option<Response> {
+        let limited = self.limits.take(Action::Proof, Key::of_address(client.ip())).err()?;
+        Some(self.failed(&AccountError::Limited { retry_after: limited.retry_after }))
     }
 
     fn failed(&self, error: &AccountError) -> Response {
