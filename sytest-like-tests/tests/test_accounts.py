@@ -74,7 +74,7 @@ async def test_a_lost_password_comes_back_by_mail(make_server: Any, session: aio
             assert "default-src 'none'" in policy and "form-action 'self'" in policy
             assert page.headers["Referrer-Policy"] == "no-referrer"
         token = link.partition("=")[2]
-        form = {"token": token, "password": "a new password", "again": "a new passwort"}
+        form = {"token": token, "password": "quite another secret", "again": "a new passwort"}
         async with session.post(f"{server.url}/account/mail", data=form) as page:
             assert page.status == 400
         form["again"] = form["password"]
@@ -84,7 +84,7 @@ async def test_a_lost_password_comes_back_by_mail(make_server: Any, session: aio
         assert (await mailbox.next())["Subject"] == "Your password was changed"
         async with session.post(f"{server.url}/account/mail", data=form) as page:
             assert page.status == 400, "a link is good once"
-        await nexus.login("ada", "a new password")
+        await nexus.login("ada", "quite another secret")
         assert mailbox.is_empty()
 
 
@@ -204,9 +204,9 @@ async def test_an_operator_hands_out_tokens_and_looks_after_users(
     assert len(shown["devices"]) == 1
     await asyncio.to_thread(admin_json, server, "users", "revoke-sessions", "bob")
     assert (await account.api.call("GET", "/users/@me")).status == 401
-    reset = await asyncio.to_thread(admin, server, "users", "reset-password", "bob", stdin="a new password\n")
-    assert reset.returncode == 0 and "a new password" not in reset.stdout
-    account = await nexus.login("bob", "a new password")
+    reset = await asyncio.to_thread(admin, server, "users", "reset-password", "bob", stdin="quite another secret\n")
+    assert reset.returncode == 0 and "quite another secret" not in reset.stdout
+    account = await nexus.login("bob", "quite another secret")
     guild = await account.api.post("/guilds", {"name": "Bob's"}, 201)
     refused = await asyncio.to_thread(admin, server, "users", "deactivate", "bob")
     assert refused.returncode == 1 and "handed over" in refused.stderr

@@ -54,7 +54,7 @@ async def test_the_cache_agrees(guild: Guild, server: NexusServer, member: Accou
         await bot.do("deleteRole", guild=guild.id, role=role["id"])
         await bot.event("roleDelete", lambda r: r["id"] == role["id"])
         await agrees(bot, guild, member)
-        assert not bot.errors()
+        assert not bot.errors
 
 
 async def test_roles_move(guild: Guild, server: NexusServer) -> None:
