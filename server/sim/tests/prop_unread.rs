@@ -108,6 +108,8 @@ impl World {
     async fn step(&mut self, step: Step) {
         match step {
             Step::Say(by, named) => {
+                // Only the owner may ping everyone.
+                let named = if named == 3 && by != 0 { 4 } else { named };
                 let mentions = match named {
                     0..3 => json!({ "user_ids": [actor(USERS[named]).user] }),
                     3 => json!({ "room": true }),

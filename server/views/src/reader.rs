@@ -126,9 +126,13 @@ impl<R: Rows> Reader<'_, R> {
     /// # Errors
     /// Store errors.
     pub async fn event_by_id(&self, event: &EventId) -> Result<Option<Arc<Event>>, StoreError> {
-        match self.place(event).await? {
-            Some(place) => self.event(place).await.map(Some),
-            None => Ok(None),
+        let Some(place) = self.place(event).await? else { return Ok(None) };
+        match self.event(place).await {
+            // A purge that is under way takes rooms and events before the ids that lead to them.
+            Err(StoreError::Missing { .. }) if self.rows.row::<Rooms>(&place.room).await?.is_none() => {
+                Ok(None)
+            }
+            found => found.map(Some),
         }
     }
 
